@@ -1,0 +1,1 @@
+"""The processes that run beside the hub; each imports mlhub, never another service."""
