@@ -1,0 +1,207 @@
+"""What exists: devices, MIG profiles, nodes, flavors, and the inventory of an instant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+from mlhub.core.errors import BadInput
+
+
+class Sharing(StrEnum):
+    """How one chip serves several leases at once; ``none`` means that it does not."""
+
+    NONE = "none"
+    TIME_SLICING = "time-slicing"
+    MPS = "mps"
+
+
+class Health(StrEnum):
+    """Whether a device may be given out; only ``ok`` may."""
+
+    OK = "ok"
+    SICK = "sick"
+    LOST = "lost"
+
+
+_MIG_PROFILE = re.compile(r"(\d)g\.(\d{1,3})gb(\+me|\+gfx)?(\.\w+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class MigProfile:
+    """The shape of a MIG device, such as ``1g.10gb``: compute slices and memory in GB."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _MIG_PROFILE.fullmatch(self.name):
+            raise BadInput("profile", f"{self.name[:40]!r} is no MIG profile", "such as 1g.10gb")
+
+    @property
+    def slices(self) -> int:
+        """Compute slices of the chip that it takes, of at most 7."""
+        return int(self.name[0])
+
+    @property
+    def resource(self) -> str:
+        """The name that Kubernetes' device plugin gives to it."""
+        return f"nvidia.com/mig-{self.name.replace('+', '.')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One allocatable unit with a UUID: a whole GPU or a MIG device.
+
+    Attributes:
+        uuid: NVML's, ``GPU-…`` or ``MIG-…``.
+        node: the name of the node that it is in.
+        model: what the driver calls the chip, such as ``NVIDIA A100 80GB PCIe``.
+        memory: MiB.
+        index: its place on its node, for people (``nvidia-smi``'s number).
+        profile: the MIG profile's name, or None for a whole GPU.
+        parent: the whole GPU's UUID, for a MIG device.
+        sharing: how it is shared; with it, ``shares`` leases fit at once.
+        health: whether it may be given out, and in ``trouble`` why not.
+    """
+
+    uuid: str
+    node: str
+    model: str
+    memory: int
+    index: int = 0
+    profile: str | None = None
+    parent: str | None = None
+    sharing: Sharing = Sharing.NONE
+    shares: int = 1
+    health: Health = Health.OK
+    trouble: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether a new lease may have it."""
+        return self.health is Health.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine with devices.
+
+    Attributes:
+        labels: as Kubernetes has them; empty on one machine.
+        schedulable: False while it is cordoned, drained or not ready; ``trouble`` says why.
+    """
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    schedulable: bool = True
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """A named class of devices and nodes (Kueue's ResourceFlavor).
+
+    Attributes:
+        name: a slug, ``[a-z0-9][a-z0-9.-]*``.
+        model: a shell pattern over the device's model; ``*`` is any.
+        profile: the MIG profile's name that its devices have, or None for whole GPUs.
+        memory: MiB of one device, for people and for limits; 0 when it is not known.
+        resource: what Kubernetes calls one of it, and what a profile's limits name.
+        selector: node labels that its nodes have.
+        price: credits for one device and hour.
+        max_count: the most devices of it that one claim may ask for; None is no bound.
+    """
+
+    name: str
+    display_name: str
+    model: str = "*"
+    profile: str | None = None
+    sharing: Sharing = Sharing.NONE
+    memory: int = 0
+    resource: str = "nvidia.com/gpu"
+    selector: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    price: Decimal = Decimal(0)
+    description: str = ""
+    max_count: int | None = None
+
+    def takes(self, device: Device, node: Node | None) -> bool:
+        """Whether the device, on that node, is one of this flavor."""
+        labels = node.labels if node else {}
+        return (
+            device.profile == self.profile
+            and device.sharing == self.sharing
+            and fnmatchcase(device.model.lower(), self.model.lower())
+            and all(labels.get(key) == value for key, value in self.selector.items())
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What exists at an instant.
+
+    Attributes:
+        taken_at: when the hardware said so; aware, UTC.
+        simulated: True when none of it is real.
+        problem: why the data may be out of date; empty when it is not.
+    """
+
+    nodes: tuple[Node, ...]
+    devices: tuple[Device, ...]
+    taken_at: datetime
+    simulated: bool = False
+    problem: str = ""
+
+    def node(self, name: str) -> Node | None:
+        """The node of that name."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def by_flavor(self, flavors: Iterable[Flavor]) -> dict[str, tuple[Device, ...]]:
+        """The devices of each flavor, by its name; a device counts for the first that takes it."""
+        ordered = tuple(flavors)
+        nodes = {node.name: node for node in self.nodes}
+        found: dict[str, list[Device]] = {flavor.name: [] for flavor in ordered}
+        for device in self.devices:
+            for flavor in ordered:
+                if flavor.takes(device, nodes.get(device.node)):
+                    found[flavor.name].append(device)
+                    break
+        return {name: tuple(devices) for name, devices in found.items()}
+
+
+def flavor_name(model: str, profile: str | None = None) -> str:
+    """A slug for a driver's name: ``NVIDIA A100 80GB PCIe`` is ``a100-80gb-pcie``."""
+    words = re.sub(r"^(nvidia|tesla|geforce)\s+", "", model.strip().lower())
+    words = re.sub(r"^(tesla|geforce)\s+", "", words)
+    slug = re.sub(r"[^a-z0-9.]+", "-", words).strip("-.") or "gpu"
+    return f"{slug}-{profile.replace('+', '-')}" if profile else slug
+
+
+def flavors_of(devices: Iterable[Device]) -> tuple[Flavor, ...]:
+    """One flavor for each model, MIG profile and sharing that is there."""
+    found: dict[tuple[str, str | None, Sharing], Flavor] = {}
+    for device in devices:
+        key = (device.model, device.profile, device.sharing)
+        if key not in found:
+            found[key] = _flavor_for(device)
+    return tuple(found.values())
+
+
+def _flavor_for(device: Device) -> Flavor:
+    label = re.sub(r"^NVIDIA\s+", "", device.model)
+    shared = device.sharing is not Sharing.NONE
+    resource = MigProfile(device.profile).resource if device.profile else "nvidia.com/gpu"
+    return Flavor(
+        name=flavor_name(device.model, device.profile) + ("-shared" if shared else ""),
+        display_name=f"{label} {device.profile}" if device.profile else label,
+        model=re.sub(r"([\[\]*?])", r"[\1]", device.model),
+        profile=device.profile,
+        sharing=device.sharing,
+        memory=device.memory // device.shares,
+        resource=resource + (".shared" if shared else ""),
+    )

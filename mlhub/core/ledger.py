@@ -1,0 +1,211 @@
+"""The ledger as a value: live claims and leases, usage entries and audit records, and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from mlhub.core.claims import Claim
+from mlhub.core.leases import Lease
+from mlhub.core.quantities import gpu_hours
+
+Row = TypeVar("Row", Claim, Lease)
+PAST_KEPT: Final = 200  # durations remembered for each flavor: enough for tenths, cheap to sort
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEntry:
+    """One observed interval of use. Written once, never changed (invariants I4 and I7)."""
+
+    lease_id: str
+    user: str
+    server: str
+    groups: tuple[str, ...]
+    flavor: str
+    devices: tuple[str, ...]
+    start: datetime
+    end: datetime
+    price: Decimal = Decimal(0)
+
+    @property
+    def hours(self) -> Decimal:
+        """Device-hours held."""
+        return gpu_hours(len(self.devices), self.end - self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """Who changed what, when and why: one for each change of state (invariant I10)."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    user: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Two clocks read together, so that a step of the wall clock can be told from time passing.
+
+    Attributes:
+        wall: the ledger's time, from the database.
+        monotonic: seconds since the machine's start, sleep included.
+        boot: what identifies that start; another one makes `monotonic` incomparable.
+    """
+
+    wall: datetime
+    monotonic: float
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one decision does to the ledger; applied whole or not at all."""
+
+    claims: tuple[Claim, ...] = ()
+    leases: tuple[Lease, ...] = ()
+    usage: tuple[UsageEntry, ...] = ()
+    audit: tuple[AuditRecord, ...] = ()
+    anchor: Anchor | None = None
+
+    def __add__(self, later: Changes) -> Changes:
+        return Changes(
+            claims=self.claims + later.claims,
+            leases=self.leases + later.leases,
+            usage=self.usage + later.usage,
+            audit=self.audit + later.audit,
+            anchor=later.anchor or self.anchor,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.claims or self.leases or self.usage or self.audit or self.anchor)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is needed to decide: claims that wait or ended lately, live leases, past durations.
+
+    Attributes:
+        claims: by id; those that ended stay for the time their key is remembered.
+        leases: by id; live ones only.
+        past: by flavor, how long the last leases were really held, in seconds, oldest first.
+        revision: grows by one with each commit.
+    """
+
+    claims: Mapping[str, Claim] = field(default_factory=lambda: MappingProxyType({}))
+    leases: Mapping[str, Lease] = field(default_factory=lambda: MappingProxyType({}))
+    past: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    anchor: Anchor | None = None
+    revision: int = 0
+    keys: Mapping[tuple[str, str], str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def claim_by_key(self, user: str, key: str) -> Claim | None:
+        """The claim that came with that idempotency key."""
+        found = self.keys.get((user, key))
+        return self.claims.get(found) if found else None
+
+    def waiting(self, flavor: str | None = None) -> list[Claim]:
+        """The claims in the queue, in no order."""
+        return [
+            claim
+            for claim in self.claims.values()
+            if claim.waiting and (flavor is None or claim.ask.flavor == flavor)
+        ]
+
+    def leases_of(self, user: str) -> list[Lease]:
+        """The live leases of one user, oldest first."""
+        mine = (lease for lease in self.leases.values() if lease.ask.user == user)
+        return sorted(mine, key=lambda lease: (lease.granted_at, lease.id))
+
+    def taken(self) -> dict[str, int]:
+        """How many live leases each device has, by UUID."""
+        count: dict[str, int] = {}
+        for lease in self.leases.values():
+            for uuid in lease.placement.devices:
+                count[uuid] = count.get(uuid, 0) + 1
+        return count
+
+    def apply(self, changes: Changes) -> Ledger:
+        """The ledger after the changes; this one stays as it is."""
+        claims, keys = self.claims, self.keys
+        if changes.claims:
+            claims = {**claims, **{claim.id: claim for claim in changes.claims}}
+            keys = {**keys, **{(c.ask.user, c.key): c.id for c in changes.claims}}
+        leases, past = self.leases, self.past
+        if changes.leases:
+            leases = {**leases, **{lease.id: lease for lease in changes.leases if lease.live}}
+            gone = [lease for lease in changes.leases if not lease.live]
+            for lease in gone:
+                leases.pop(lease.id, None)
+            past = _with_past(past, gone)
+        return replace(
+            self, claims=claims, keys=keys, leases=leases, past=past,
+            anchor=changes.anchor or self.anchor, revision=self.revision + 1,
+        )  # fmt: skip
+
+    def forget(self, before: datetime) -> Ledger:
+        """Without the claims that were decided before that time and hold nothing."""
+        live = {lease.claim_id for lease in self.leases.values()}
+        kept = {
+            key: claim
+            for key, claim in self.claims.items()
+            if claim.waiting or key in live or not claim.decided_at or claim.decided_at >= before
+        }
+        keys = {(claim.ask.user, claim.key): claim.id for claim in kept.values()}
+        return replace(self, claims=kept, keys=keys)
+
+
+def _with_past(
+    past: Mapping[str, tuple[float, ...]], ended: Iterable[Lease]
+) -> Mapping[str, tuple[float, ...]]:
+    added = dict(past)
+    for lease in ended:
+        if lease.started_at and lease.ended_at:
+            held = (lease.ended_at - lease.started_at).total_seconds()
+            added[lease.ask.flavor] = (*added.get(lease.ask.flavor, ()), held)[-PAST_KEPT:]
+    return added
+
+
+def bill(lease: Lease, until: datetime, price: Decimal) -> tuple[Lease, tuple[UsageEntry, ...]]:
+    """The lease billed up to `until`, and the entry for it; none when nothing was observed."""
+    since = lease.billed_until or lease.started_at
+    if since is None or until <= since:
+        return lease, ()
+    entry = UsageEntry(
+        lease_id=lease.id, user=lease.ask.user, server=lease.ask.server, groups=lease.ask.groups,
+        flavor=lease.ask.flavor, devices=lease.placement.devices, start=since, end=until,
+        price=price,
+    )  # fmt: skip
+    return replace(lease, billed_until=until), (entry,)
+
+
+def step_of(anchor: Anchor | None, now: Anchor, tolerance: timedelta) -> timedelta:
+    """By how much the wall clock was stepped since the anchor; zero within the tolerance."""
+    if anchor is None or anchor.boot != now.boot:
+        return timedelta(0)
+    passed = timedelta(seconds=now.monotonic - anchor.monotonic)
+    step = (now.wall - anchor.wall) - passed
+    return step if abs(step) > tolerance else timedelta(0)
+
+
+def shift(ledger: Ledger, step: timedelta) -> Changes:
+    """Every time of what is live, moved with a step of the clock: no window grows or shrinks."""
+    return Changes(
+        claims=tuple(_shifted(claim, step) for claim in ledger.waiting()),
+        leases=tuple(_shifted(lease, step) for lease in ledger.leases.values()),
+    )
+
+
+def _shifted(row: Row, step: timedelta) -> Row:
+    times = {
+        name: getattr(row, name) + step
+        for name in row.__slots__
+        if isinstance(getattr(row, name), datetime)
+    }
+    return replace(row, **times)
