@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from mlhub.core.devices import Inventory
@@ -48,7 +49,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a long list: at most `limit` rows with a number below `before`, newest first."""
+    """Which part of a long list: at most `limit` rows with a number below `before`."""
 
     limit: int = 100
     before: int | None = None
@@ -146,8 +147,22 @@ class HubUser:
     groups: tuple[str, ...]
 
 
+class ServerState(StrEnum):
+    """A server as the hub sees it; ``stopping`` and ``starting`` are its pending states."""
+
+    ABSENT = "absent"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+
+
 class HubPort(Protocol):
-    """The part of JupyterHub's API that the broker uses. All raise HubUnavailable."""
+    """The part of JupyterHub's API that the broker uses.
+
+    Raises (all methods):
+        HubUnavailable: it did not answer; ask again later.
+        HubRefused: it answered and said no, such as for a sign-in that has gone stale.
+    """
 
     async def user(self, name: str) -> HubUser | None:
         """The user, or None when there is none (any more)."""
@@ -155,18 +170,18 @@ class HubPort(Protocol):
     async def start(self, user: str, server: str, options: str) -> None:
         """Ask for a server to be started with these user options (JSON text)."""
 
-    async def stop(self, user: str, server: str) -> bool:
-        """Ask for a server to be stopped; True when the hub has none running or pending."""
+    async def stop(self, user: str, server: str) -> None:
+        """Ask for a server to be stopped; one that does not run is no error."""
 
-    async def running(self, user: str, server: str) -> bool:
-        """Whether the hub has that server running or pending."""
+    async def state(self, user: str, server: str) -> ServerState:
+        """What the hub says of that server."""
 
 
 class Notifier(Protocol):
     """Telling people and pages that something changed."""
 
     def changed(self, topic: str, user: str = "") -> None:
-        """Something of a topic (``inventory``, ``queue``, ``leases``) changed, for all or one user."""
+        """Something of ``inventory``, ``queue`` or ``leases`` changed, for all or one user."""
 
     def tell(self, user: str, event: str, text: str, lease_id: str = "") -> None:
         """A message for one user, in their words."""

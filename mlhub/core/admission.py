@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from mlhub.core.ledger import AuditRecord, Changes, Ledger
 from mlhub.core.placement import free_units, largest, open_devices
 from mlhub.core.policy import Policy
 from mlhub.core.quantities import format_duration, ordinal, plural
-from mlhub.core.queue import Grant, Supply, forecasts, ordered, supply_of, turns
+from mlhub.core.queue import Grant, Supply, forecasts, ordered, plan, supply_of
 from mlhub.core.quotas import check
 
 
@@ -64,8 +64,13 @@ def admit(
     name: str,
     now: datetime,
     new_id: Callable[[], str],
+    asking: str = "",
 ) -> Changes:
-    """Grants to the waiting claims of one flavor whose turn it is, within everyone's limits."""
+    """Grants to the waiting claims of one flavor whose turn it is, within everyone's limits.
+
+    `asking` is the id of the claim whose owner is there to take the answer; every other one that
+    is granted has waited, so that its server has to be started for it.
+    """
     flavor = flavor_of(policy, inventory, name)
     have = supply(ledger, inventory, policy, name, now)
     queue = ordered(ledger.waiting(name))
@@ -73,10 +78,11 @@ def admit(
         return Changes()
     changes = Changes()
     within, blocked = _within_limits(ledger, policy, queue, flavor, now)
-    for grant in turns(within, have, now):
+    for grant in plan(within, have, now).grants:
         # A grant of this pass may have used up the limit of the next claim's owner.
         if check(ledger, policy, grant.claim.ask, flavor, now) is None:
-            made = _granted(grant, policy, now, new_id())
+            waited = grant.claim.id != asking
+            made = _granted(grant, policy, now, new_id(), waited=waited)
             ledger, changes = ledger.apply(made), changes + made
     return changes + Changes(claims=tuple(blocked))
 
@@ -96,12 +102,15 @@ def _within_limits(
     return within, changed
 
 
-def _granted(grant: Grant, policy: Policy, now: datetime, lease_id: str) -> Changes:
+def _granted(
+    grant: Grant, policy: Policy, now: datetime, lease_id: str, *, waited: bool
+) -> Changes:
     ask = grant.claim.ask
+    patience = max(policy.start_timeout, policy.claim_window) if waited else policy.start_timeout
     lease = Lease(
         id=lease_id, claim_id=grant.claim.id, ask=ask, placement=grant.placement, granted_at=now,
-        start_by=now + policy.start_timeout, ends_at=now + ask.duration,
-        from_queue=grant.claim.submitted_at < now,
+        start_by=now + patience, ends_at=now + ask.duration,
+        from_queue=waited,
     )  # fmt: skip
     claim = replace(
         grant.claim, state=ClaimState.GRANTED, decided_at=now, lease_id=lease_id, blocked=""
@@ -111,6 +120,31 @@ def _granted(grant: Grant, policy: Policy, now: datetime, lease_id: str) -> Chan
         detail=f"{len(lease.placement.devices)} x {ask.flavor} on {lease.placement.node}",
     )  # fmt: skip
     return Changes(claims=(claim,), leases=(lease,), audit=(record,))
+
+
+def admit_all(
+    ledger: Ledger,
+    inventory: Inventory,
+    policy: Policy,
+    now: datetime,
+    new_id: Callable[[], str],
+) -> Changes:
+    """Grants to the waiting claims of every flavor, within everyone's limits."""
+    changes = Changes()
+    for name in sorted({claim.ask.flavor for claim in ledger.waiting()}):
+        made = admit(ledger, inventory, policy, name, now, new_id)
+        ledger, changes = (ledger.apply(made), changes + made) if made else (ledger, changes)
+    return changes
+
+
+def kept_devices(
+    ledger: Ledger, inventory: Inventory, policy: Policy, name: str, now: datetime
+) -> frozenset[str]:
+    """The free devices of a flavor that are promised to the first in its queue, by UUID."""
+    have = supply(ledger, inventory, policy, name, now)
+    promise = plan(ordered(ledger.waiting(name)), have, now).promise
+    free = free_units(have.devices, have.taken)
+    return frozenset(uuid for uuid in promise[1] if uuid in free) if promise else frozenset()
 
 
 def queue_forecasts(
@@ -123,12 +157,10 @@ def queue_forecasts(
 
 
 def standing(
-    ledger: Ledger, policy: Policy, claim: Claim, flavor: Flavor | None, *,
-    coming: Forecast | None, open_units: int, now: datetime,
+    claim: Claim, flavor: Flavor | None, *,
+    position: int, coming: Forecast | None, open_units: int, now: datetime,
 ) -> Queued:  # fmt: skip
     """What a waiting claim is told: its place, when, and why it waits."""
-    queue = ordered(ledger.waiting(claim.ask.flavor))
-    position = next(i for i, other in enumerate(queue, 1) if other.id == claim.id)
     label = flavor.display_name if flavor else claim.ask.flavor
     reason = Reason.BEHIND_OTHERS if position > 1 else Reason.NO_CAPACITY
     if open_units == 0:
@@ -162,8 +194,3 @@ def no_room(
     text = f"{state}; you would be {ordinal(waiting + 1)} in the queue{about}."
     retry = coming.expected if coming else None
     return Denied(Reason.NO_CAPACITY, text, units, units - free, "GPUs", retry)
-
-
-def waiting_flavors(claims: Iterable[Claim]) -> set[str]:
-    """The flavors that somebody waits for."""
-    return {claim.ask.flavor for claim in claims if claim.waiting}

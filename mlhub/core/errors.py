@@ -49,5 +49,9 @@ class HubUnavailable(MlhubError):
     """JupyterHub's API did not answer, or not in the way it should."""
 
 
+class HubRefused(MlhubError):
+    """JupyterHub answered, and said no; the text says why. Asking again does not help."""
+
+
 class BrokenInvariant(MlhubError):
     """Two facts that must agree do not; `mlhub doctor` says which."""

@@ -66,13 +66,18 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one decision does to the ledger; applied whole or not at all."""
+    """What one decision does to the ledger; applied whole or not at all.
+
+    Attributes:
+        forget: drop claims decided before that time from the value; kept rows are not touched.
+    """
 
     claims: tuple[Claim, ...] = ()
     leases: tuple[Lease, ...] = ()
     usage: tuple[UsageEntry, ...] = ()
     audit: tuple[AuditRecord, ...] = ()
     anchor: Anchor | None = None
+    forget: datetime | None = None
 
     def __add__(self, later: Changes) -> Changes:
         return Changes(
@@ -81,10 +86,12 @@ class Changes:
             usage=self.usage + later.usage,
             audit=self.audit + later.audit,
             anchor=later.anchor or self.anchor,
+            forget=later.forget or self.forget,
         )
 
     def __bool__(self) -> bool:
-        return bool(self.claims or self.leases or self.usage or self.audit or self.anchor)
+        rows = self.claims or self.leases or self.usage or self.audit
+        return bool(rows or self.anchor or self.forget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +151,13 @@ class Ledger:
             for lease in gone:
                 leases.pop(lease.id, None)
             past = _with_past(past, gone)
-        return replace(
+        after = replace(
             self, claims=claims, keys=keys, leases=leases, past=past,
             anchor=changes.anchor or self.anchor, revision=self.revision + 1,
         )  # fmt: skip
+        return after.without_claims_before(changes.forget) if changes.forget else after
 
-    def forget(self, before: datetime) -> Ledger:
+    def without_claims_before(self, before: datetime) -> Ledger:
         """Without the claims that were decided before that time and hold nothing."""
         live = {lease.claim_id for lease in self.leases.values()}
         kept = {

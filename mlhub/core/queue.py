@@ -33,6 +33,18 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """Who gets devices now, and what is promised to the first that does not.
+
+    Attributes:
+        promise: when that one can expect them, and which; None when nobody is promised any.
+    """
+
+    grants: tuple[Grant, ...]
+    promise: Promise | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Supply:
     """What a flavor has at an instant.
 
@@ -63,7 +75,7 @@ def supply_of(
     return Supply(devices, taken, tuple(sorted(ends)))
 
 
-def turns(queue: Sequence[Claim], supply: Supply, now: datetime) -> list[Grant]:
+def plan(queue: Sequence[Claim], supply: Supply, now: datetime) -> Plan:
     """Which waiting claims of one flavor get devices now; `queue` is in order.
 
     EASY backfill (Lifka, "The ANL/IBM SP Scheduling System", 1995): the first that does not fit
@@ -85,7 +97,7 @@ def turns(queue: Sequence[Claim], supply: Supply, now: datetime) -> list[Grant]:
                 taken[uuid] = taken.get(uuid, 0) + 1
         elif promise is None:
             promise = _promise(claim.ask.count, supply.devices, sorted(ends), taken)
-    return grants
+    return Plan(tuple(grants), promise)
 
 
 def _turn(

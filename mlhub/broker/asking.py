@@ -1,0 +1,166 @@
+"""How one ask goes into the ledger, and what a claim's owner is told of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from mlhub.core.admission import (
+    admit,
+    flavor_of,
+    judge,
+    no_room,
+    queue_forecasts,
+    supply,
+)
+from mlhub.core.claims import Ask, Claim, ClaimState
+from mlhub.core.decisions import Denied, Granted, Reason
+from mlhub.core.devices import Inventory
+from mlhub.core.errors import Conflict
+from mlhub.core.leases import Lease, LeaseStatus, Target
+from mlhub.core.ledger import AuditRecord, Changes, Ledger
+from mlhub.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An ask with all that is needed to decide it."""
+
+    ask: Ask
+    key: str
+    inventory: Inventory
+    policy: Policy
+    new_id: Callable[[], str]
+
+
+def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Changes]:
+    """Decide an ask in one transaction; the claim says what came of it.
+
+    Raises:
+        Conflict: the key came before, with another ask.
+    """
+    repeated = ledger.claim_by_key(asked.ask.user, asked.key)
+    if repeated:
+        if not repeated.ask.same_as(asked.ask):
+            raise Conflict("this Idempotency-Key was used for another claim; use a new one")
+        return repeated, Changes()
+    started = _kept_for(asked, ledger)
+    if started:
+        return _joined(asked, ledger, started, now)
+    replaced = _replaced(asked, ledger, now)
+    ledger = ledger.apply(replaced)
+    denied = judge(ledger, asked.inventory, asked.policy, asked.ask, now)
+    claim, changes = _refused(asked, denied, now) if denied else _queued(asked, ledger, now)
+    return claim, replaced + changes
+
+
+def _kept_for(asked: Asked, ledger: Ledger) -> Lease | None:
+    """The lease that is held for this very holder and has not been started: from the queue."""
+    return next(
+        (
+            lease
+            for lease in ledger.leases.values()
+            if lease.ask.holder == asked.ask.holder
+            and lease.status is LeaseStatus.HELD
+            and lease.target is Target.ACTIVE
+            and (lease.ask.flavor, lease.ask.count) == (asked.ask.flavor, asked.ask.count)
+        ),
+        None,
+    )
+
+
+def _joined(asked: Asked, ledger: Ledger, lease: Lease, now: datetime) -> tuple[Claim, Changes]:
+    """A claim by a new key for a lease that is there: it is granted that same lease."""
+    claim = Claim(
+        id=asked.new_id(), key=asked.key, ask=asked.ask, priority=0, submitted_at=now,
+        state=ClaimState.GRANTED, decided_at=now, lease_id=lease.id,
+    )  # fmt: skip
+    return claim, Changes(claims=(claim,), audit=(_record(now, "joined", claim, lease.id),))
+
+
+def _replaced(asked: Asked, ledger: Ledger, now: datetime) -> Changes:
+    """A holder waits for one thing at a time: a new ask takes the place of the former one."""
+    changes = Changes()
+    for claim in ledger.waiting():
+        if claim.ask.holder == asked.ask.holder:
+            why = "you asked for something else for this server"
+            over = replace(claim, state=ClaimState.CANCELLED, decided_at=now, why=why)
+            changes += Changes(claims=(over,), audit=(_record(now, "cancelled", over, why),))
+    return changes
+
+
+def _queued(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Changes]:
+    claim = Claim(
+        id=asked.new_id(), key=asked.key, ask=asked.ask,
+        priority=asked.policy.priority(asked.ask.groups), submitted_at=now,
+        state=ClaimState.QUEUED,
+    )  # fmt: skip
+    joined = Changes(claims=(claim,))
+    name = asked.ask.flavor
+    granted = admit(
+        ledger.apply(joined), asked.inventory, asked.policy, name, now, asked.new_id, claim.id
+    )
+    decided = next((row for row in granted.claims if row.id == claim.id), claim)
+    if decided.waiting and not asked.ask.wait:
+        refused, changes = _refused(asked, _full(asked, ledger, now), now)
+        others = tuple(row for row in granted.claims if row.id != claim.id)
+        return refused, replace(granted, claims=others) + changes
+    record = () if not decided.waiting else (_record(now, "queued", decided, name),)
+    return decided, joined + granted + Changes(audit=record)
+
+
+def _full(asked: Asked, ledger: Ledger, now: datetime) -> Denied:
+    """The refusal of an ask that does not wait."""
+    name = asked.ask.flavor
+    flavor = flavor_of(asked.policy, asked.inventory, name)
+    if flavor is None:
+        raise Conflict("the flavor went away while it was asked for; ask again")
+    probe = Claim(
+        id="", key="", ask=asked.ask, priority=asked.policy.priority(asked.ask.groups),
+        submitted_at=now, state=ClaimState.QUEUED,
+    )  # fmt: skip
+    with_probe = ledger.apply(Changes(claims=(probe,)))
+    coming = queue_forecasts(with_probe, asked.inventory, asked.policy, name, now).get("")
+    have = supply(ledger, asked.inventory, asked.policy, name, now)
+    return no_room(asked.ask, flavor, have, len(ledger.waiting(name)), coming, now)
+
+
+def _refused(asked: Asked, denied: Denied, now: datetime) -> tuple[Claim, Changes]:
+    claim = Claim(
+        id=asked.new_id(), key=asked.key, ask=asked.ask, priority=0, submitted_at=now,
+        state=ClaimState.DENIED, decided_at=now, why=denied.message, told=_dump(denied),
+    )  # fmt: skip
+    detail = f"{denied.reason}: {denied.message}"
+    return claim, Changes(claims=(claim,), audit=(_record(now, "denied", claim, detail),))
+
+
+def _record(now: datetime, action: str, claim: Claim, detail: str) -> AuditRecord:
+    return AuditRecord(now, claim.ask.user, action, claim.id, claim.ask.user, detail)
+
+
+def settled(claim: Claim, ledger: Ledger) -> Granted | Denied | None:
+    """What the owner of a claim that no longer waits is told; None while it waits."""
+    if claim.state is ClaimState.DENIED:
+        return _load(claim.told)
+    if claim.state is ClaimState.CANCELLED:
+        return Denied(Reason.CANCELLED, f"This claim left the queue: {claim.why}.")
+    if claim.state is ClaimState.QUEUED:
+        return None
+    lease = ledger.leases.get(claim.lease_id)
+    if lease is None:
+        return Denied(Reason.CANCELLED, "The lease of this claim is over.")
+    return Granted(claim, lease)
+
+
+def _dump(denied: Denied) -> str:
+    return json.dumps(asdict(denied), default=str)
+
+
+def _load(text: str) -> Denied:
+    row = json.loads(text)
+    retry = datetime.fromisoformat(row["retry_at"]) if row["retry_at"] else None
+    return Denied(
+        Reason(row["reason"]), row["message"], row["limit"], row["used"], row["unit"], retry
+    )

@@ -1,0 +1,282 @@
+"""The broker: what may be asked of the ledger, each in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from mlhub.broker.asking import Asked, settled, take_down
+from mlhub.broker.hardware import Hardware
+from mlhub.broker.outlook import Outlook
+from mlhub.broker.ports import Clock, HolderSource, HubPort, Notifier, Store
+from mlhub.broker.stepping import step_all
+from mlhub.core import leases as transitions
+from mlhub.core.admission import admit_all
+from mlhub.core.claims import Ask, Claim, ClaimState
+from mlhub.core.decisions import Decision, Granted
+from mlhub.core.errors import Conflict, NotFound
+from mlhub.core.leases import EndReason, Lease
+from mlhub.core.ledger import Anchor, AuditRecord, Changes, Ledger, shift, step_of
+from mlhub.core.lifecycle import Step
+from mlhub.core.policy import Policy
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Decided = tuple[T, Changes]
+CLOCK_TOLERANCE = timedelta(seconds=5)
+
+
+class Broker:
+    """Decides claims and leads leases to their end.
+
+    Every method is safe to repeat. Between two calls nothing is kept but what the store has and
+    the last inventory.
+
+    Raises (all methods):
+        LedgerUnavailable: nothing was changed; ask again, a claim with the same key.
+        NotOwner: another process owns the ledger now; this one has to go.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        hardware: Hardware,
+        holders: HolderSource,
+        hub: HubPort,
+        notifier: Notifier,
+        clock: Clock,
+        policy: Policy,
+        new_id: Callable[[], str],
+    ) -> None:
+        self.store = store
+        self.hardware = hardware
+        self.holders = holders
+        self.hub = hub
+        self.notifier = notifier
+        self.clock = clock
+        self.policy = policy
+        self.new_id = new_id
+        self.outlook = Outlook(hardware, policy, clock)
+
+    async def transact(self, decide: Callable[[Ledger, datetime], Decided[T]]) -> T:
+        """One transaction of the ledger, in ledger time.
+
+        A step of the wall clock since the last commit moves every running window with it, so that
+        none is cut short and none lasts longer; it is logged and leaves an audit record.
+        """
+
+        def within(ledger: Ledger, clock: Anchor) -> Decided[T]:
+            step = step_of(ledger.anchor, clock, CLOCK_TOLERANCE)
+            stepped = _stepped(ledger, clock, step) if step else Changes()
+            if stepped:
+                ledger = ledger.apply(stepped)
+            value, changes = decide(ledger, clock.wall)
+            changes = stepped + changes
+            return value, changes + Changes(anchor=clock) if changes else changes
+
+        return await self.store.update(within)
+
+    async def claim(self, ask: Ask, key: str) -> Decision:
+        """Decide an ask: granted now, queued if it may wait, or denied with the reason.
+
+        The same key always means the same claim: a repeat is told how that claim stands.
+
+        Raises:
+            Conflict: the key was used for another ask.
+        """
+        inventory = await self.hardware.inventory()
+        await self._look_after(ask)
+        asked = Asked(ask, key, inventory, self.policy, self.new_id)
+        claim = await self.transact(lambda ledger, now: take_down(asked, ledger, now))
+        decision = await self.standing(claim)
+        if not claim.told:
+            self.notifier.changed("queue")
+        if isinstance(decision, Granted):
+            self.notifier.changed("inventory")
+            self.notifier.changed("leases", ask.user)
+        return decision
+
+    async def standing(self, claim: Claim) -> Decision:
+        """How a claim stands now."""
+        ledger = await self.store.snapshot()
+        current = ledger.claims.get(claim.id, claim)
+        return settled(current, ledger) or self.outlook.place_of(current, ledger)
+
+    async def find_claim(self, claim_id: str) -> Claim:
+        """A claim that is in the ledger.
+
+        Raises:
+            NotFound: there is none, or it ended longer ago than answers are remembered.
+        """
+        ledger = await self.store.snapshot()
+        if claim_id not in ledger.claims:
+            raise NotFound("there is no such claim, or it is long over")
+        return ledger.claims[claim_id]
+
+    async def cancel(self, claim_id: str, *, by: str, why: str = "") -> Claim:
+        """Leave the queue; a claim that no longer waits stays as it is.
+
+        Raises:
+            NotFound: there is no such claim.
+        """
+
+        def decide(ledger: Ledger, now: datetime) -> Decided[Claim]:
+            claim = ledger.claims.get(claim_id)
+            if claim is None:
+                raise NotFound("there is no such claim, or it is long over")
+            if not claim.waiting:
+                return claim, Changes()
+            why_text = why or "it was taken out of the queue"
+            over = replace(
+                claim, state=ClaimState.CANCELLED, decided_at=now, why=why_text, blocked=""
+            )
+            record = AuditRecord(now, by, "cancelled", claim.id, claim.ask.user, why_text)
+            return over, Changes(claims=(over,), audit=(record,))
+
+        claim = await self.transact(decide)
+        await self.serve_queue()
+        self.notifier.changed("queue", claim.ask.user)
+        return claim
+
+    async def attach(self, lease_id: str, *, holder: str, started_at: datetime) -> Lease:
+        """The holder of a lease runs from now on.
+
+        Raises:
+            NotFound: there is no such lease.
+            Conflict: it is over, or has another holder; the caller must end the process.
+        """
+        return await self._change(
+            lease_id,
+            "active",
+            lambda lease, _: transitions.attach(lease, holder=holder, started_at=started_at),
+        )
+
+    async def use(self, lease_id: str) -> Lease:
+        """The owner made a first request of their own: the claim window is closed.
+
+        Raises:
+            NotFound: there is no such lease.
+        """
+        return await self._change(lease_id, "used", transitions.use)
+
+    async def renew(self, lease_id: str, duration: timedelta, *, by: str) -> Lease:
+        """Let it end `duration` from now, where nobody waits for its flavor.
+
+        Raises:
+            NotFound: there is no such lease.
+            Conflict: it is over, somebody waits, or the duration is longer than allowed.
+        """
+
+        def decide(ledger: Ledger, now: datetime) -> Decided[Lease]:
+            lease = _live(ledger, lease_id)
+            waiting = len(ledger.waiting(lease.ask.flavor))
+            if waiting:
+                raise Conflict(f"{waiting} waiting for this flavor: it cannot be extended now")
+            limit = self.policy.limit_for(lease.ask.user, lease.ask.groups).duration
+            longest = duration if limit is None else min(duration, limit)
+            return _record(lease, transitions.renew(lease, longest, now), now, "renewed", by)
+
+        lease = await self.transact(decide)
+        self.notifier.changed("leases", lease.ask.user)
+        return lease
+
+    async def release(
+        self,
+        lease_id: str,
+        *,
+        by: str,
+        why: str = "",
+        reason: EndReason = EndReason.RELEASED,
+    ) -> Lease:
+        """End a lease. Its devices are free when its holder's end was observed: see `status`.
+
+        Raises:
+            NotFound: there is no such live lease.
+        """
+        lease = await self._change(
+            lease_id, "ending", lambda row, _: transitions.end(row, reason, by=by, why=why), by=by
+        )
+        if why and by != lease.ask.user:
+            self.notifier.tell(lease.ask.user, "released", why, lease.id)
+        return lease
+
+    async def serve_queue(self) -> list[Lease]:
+        """Grant what can be granted to those who wait; the leases that were made."""
+        if not (await self.store.snapshot()).waiting():
+            return []
+        inventory = await self.hardware.inventory()
+
+        def decide(ledger: Ledger, now: datetime) -> Decided[list[Lease]]:
+            changes = admit_all(ledger, inventory, self.policy, now, self.new_id)
+            return list(changes.leases), changes
+
+        made = await self.transact(decide)
+        self.announce(made)
+        return made
+
+    def announce(self, leases: Iterable[Lease]) -> None:
+        """Tell the pages that these leases changed, and with them the queue and what is free."""
+        users = {lease.ask.user for lease in leases}
+        for user in users:
+            self.notifier.changed("leases", user)
+        if users:
+            self.notifier.changed("queue")
+            self.notifier.changed("inventory")
+
+    async def _look_after(self, ask: Ask) -> None:
+        """A holder that asks again has ended before: see that at once instead of at the sweep."""
+        ledger = await self.store.snapshot()
+        own = [row for row in ledger.leases.values() if row.ask.holder == ask.holder and row.holder]
+        if own:
+            await self.observe_now(own)
+
+    async def observe_now(self, leases: list[Lease]) -> None:
+        """Look at the holders of these leases now, and free what is no longer held."""
+        seen = await self.holders.observe(leases)
+
+        def decide(ledger: Ledger, now: datetime) -> Decided[list[Step]]:
+            return step_all(ledger, seen, self.hardware.last(), self.policy, now)
+
+        steps = await self.transact(decide)
+        self.announce(step.lease for step in steps if step.changes)
+
+    async def _change(
+        self,
+        lease_id: str,
+        action: str,
+        transition: Callable[[Lease, datetime], Lease],
+        *,
+        by: str = "broker",
+    ) -> Lease:
+        def decide(ledger: Ledger, now: datetime) -> Decided[Lease]:
+            lease = _live(ledger, lease_id)
+            return _record(lease, transition(lease, now), now, action, by)
+
+        lease = await self.transact(decide)
+        self.notifier.changed("leases", lease.ask.user)
+        return lease
+
+
+def _stepped(ledger: Ledger, clock: Anchor, step: timedelta) -> Changes:
+    seconds = round(step.total_seconds())
+    log.warning("the clock was stepped by %d s; every running window moves with it", seconds)
+    record = AuditRecord(clock.wall, "broker", "clock-stepped", "ledger", detail=f"{seconds} s")
+    return shift(ledger, step) + Changes(audit=(record,), anchor=clock)
+
+
+def _live(ledger: Ledger, lease_id: str) -> Lease:
+    if lease_id not in ledger.leases:
+        raise NotFound("there is no such lease, or it has ended")
+    return ledger.leases[lease_id]
+
+
+def _record(before: Lease, after: Lease, now: datetime, action: str, by: str) -> Decided[Lease]:
+    """The change and its audit record; nothing where nothing changed."""
+    if after == before:
+        return after, Changes()
+    record = AuditRecord(now, by, action, after.id, after.ask.user, after.why)
+    return after, Changes(leases=(after,), audit=(record,))

@@ -1,0 +1,174 @@
+"""The sweep: look at the world, move every lease one step, serve the queue, do what follows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from mlhub.broker.broker import Broker, Decided
+from mlhub.broker.ports import ServerState
+from mlhub.broker.stepping import step_all
+from mlhub.core.admission import admit_all, flavor_of
+from mlhub.core.errors import HubRefused, HubUnavailable, NotFound
+from mlhub.core.leases import EndReason, Lease, LeaseStatus
+from mlhub.core.ledger import Changes, Ledger
+from mlhub.core.lifecycle import Effect, Observation, Presence, Step
+from mlhub.core.quantities import format_duration
+from mlhub.core.quotas import check
+
+log = logging.getLogger(__name__)
+FORGET_EVERY: Final = timedelta(minutes=10)
+
+
+class Sweep:
+    """Leads the ledger to the truth. It may run twice, be interrupted, or start from any state."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self._busy: set[tuple[str, Effect]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._told: dict[tuple[str, str], str] = {}
+        self._forgot_at: datetime | None = None
+
+    async def once(self) -> list[Step]:
+        """One sweep; what it asks of the hub goes on behind it."""
+        broker = self.broker
+        inventory = await broker.hardware.inventory()
+        leases = list((await broker.store.snapshot()).leases.values())
+        seen = await self._seen(leases)
+
+        def decide(ledger: Ledger, now: datetime) -> Decided[tuple[list[Step], list[Lease]]]:
+            steps, changes = step_all(ledger, seen, inventory, broker.policy, now)
+            stepped = ledger.apply(changes) if changes else ledger
+            granted = admit_all(stepped, inventory, broker.policy, now, broker.new_id)
+            forget = self._forget(now)
+            return (steps, list(granted.leases)), changes + granted + forget
+
+        steps, granted = await broker.transact(decide)
+        broker.announce([*granted, *(step.lease for step in steps if step.changes)])
+        self._tell_trouble(leases)
+        for step in steps:
+            for effect in step.effects:
+                self._run(step.lease, effect)
+        return steps
+
+    async def settle(self) -> None:
+        """Wait for what the sweeps asked of the world."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _seen(self, leases: list[Lease]) -> Mapping[str, Observation]:
+        seen = dict(await self.broker.holders.observe(leases))
+        for lease in leases:
+            if lease.status is LeaseStatus.ENDING and not lease.holder:
+                seen[lease.id] = await self._not_starting(lease, seen[lease.id])
+        return seen
+
+    async def _not_starting(self, lease: Lease, seen: Observation) -> Observation:
+        """A lease that ends before its holder was seen: is the hub still about to start one?"""
+        if seen.presence is not Presence.GONE:
+            return seen
+        try:
+            state = await self.broker.hub.state(lease.ask.user, lease.ask.server)
+            coming = state is ServerState.STARTING
+        except (HubUnavailable, HubRefused):
+            coming = True
+        return replace(seen, presence=Presence.UNKNOWN) if coming else seen
+
+    def _forget(self, now: datetime) -> Changes:
+        if self._forgot_at and now - self._forgot_at < FORGET_EVERY:
+            return Changes()
+        self._forgot_at = now
+        return Changes(forget=now - self.broker.policy.answer_memory)
+
+    def _tell_trouble(self, leases: list[Lease]) -> None:
+        """Tell a holder once when a device of theirs fails or is gone."""
+        inventory = self.broker.hardware.last()
+        if inventory.problem:
+            return
+        devices = {device.uuid: device for device in inventory.devices}
+        for lease in leases:
+            for uuid in lease.placement.devices:
+                device = devices.get(uuid)
+                trouble = "it is no longer there" if device is None else device.trouble
+                if trouble and self._told.get((lease.id, uuid)) != trouble:
+                    self._told[(lease.id, uuid)] = trouble
+                    text = f"A GPU of your server has failed: {trouble}. Save your work."
+                    self.broker.notifier.tell(lease.ask.user, "device-trouble", text, lease.id)
+        live = {lease.id for lease in leases}
+        self._told = {key: text for key, text in self._told.items() if key[0] in live}
+
+    def _run(self, lease: Lease, effect: Effect) -> None:
+        """Do one thing in the background; the same thing is not begun twice."""
+        if (lease.id, effect) in self._busy:
+            return
+        self._busy.add((lease.id, effect))
+        task = asyncio.create_task(self._do(lease, effect))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _do(self, lease: Lease, effect: Effect) -> None:
+        does = {
+            Effect.START: self._start,
+            Effect.STOP: self._stop,
+            Effect.KILL: self.broker.holders.kill,
+            Effect.WARN: self._warn,
+        }
+        try:
+            await does[effect](lease)
+        except (HubUnavailable, HubRefused, NotFound) as error:
+            log.warning("could not %s lease %s: %s", effect, lease.id, error)
+        except Exception:
+            log.exception("could not %s lease %s", effect, lease.id)
+        finally:
+            self._busy.discard((lease.id, effect))
+
+    async def _start(self, lease: Lease) -> None:
+        """Start the server of a lease whose turn has come, if its user still may have it."""
+        ask, broker = lease.ask, self.broker
+        user = await broker.hub.user(ask.user)
+        refusal = (
+            "the user no longer exists" if user is None else await self._over(lease, user.groups)
+        )
+        if refusal:
+            await broker.release(lease.id, by="broker", why=refusal, reason=EndReason.NOT_ALLOWED)
+            return
+        if await broker.hub.state(ask.user, ask.server) is not ServerState.ABSENT:
+            text = "Your GPU is ready. Your server runs already: switch to it when it suits you."
+            broker.notifier.tell(ask.user, "switch-offer", text, lease.id)
+            return
+        try:
+            await broker.hub.start(ask.user, ask.server, ask.options)
+        except HubRefused as error:
+            text = f"Your turn has come, but your server could not be started: {error}"
+            broker.notifier.tell(ask.user, "start-refused", text, lease.id)
+
+    async def _over(self, lease: Lease, groups: tuple[str, ...]) -> str:
+        """Why the user may not have the lease any more, by the groups of today; else ""."""
+        ledger = await self.broker.store.snapshot()
+        others = {key: row for key, row in ledger.leases.items() if key != lease.id}
+        flavor = flavor_of(self.broker.policy, self.broker.hardware.last(), lease.ask.flavor)
+        if flavor is None:
+            return "this kind of GPU is no longer offered"
+        ask = replace(lease.ask, groups=groups)
+        now = self.broker.outlook.now(ledger)
+        denied = check(replace(ledger, leases=others), self.broker.policy, ask, flavor, now)
+        return denied.message if denied else ""
+
+    async def _stop(self, lease: Lease) -> None:
+        """Ask the hub to stop the server, if it is the one that holds this lease.
+
+        While a lease with a holder lives, its holder is the server of that name. One without was
+        never started, and whatever runs under that name is none of its business.
+        """
+        if lease.holder:
+            await self.broker.hub.stop(lease.ask.user, lease.ask.server)
+
+    async def _warn(self, lease: Lease) -> None:
+        notice = format_duration(self.broker.policy.notice)
+        text = f"Someone waits for this GPU: your server stops in {notice}. Save your work."
+        self.broker.notifier.tell(lease.ask.user, "ending", text, lease.id)
