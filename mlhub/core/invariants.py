@@ -44,7 +44,8 @@ def examine(
 
 def examine_usage(entries: list[UsageEntry]) -> Finding:
     """I7: billed intervals of one lease are in order and never overlap."""
-    bad, last = [], {}
+    bad: list[str] = []
+    last: dict[str, datetime] = {}
     for entry in sorted(entries, key=lambda row: (row.lease_id, row.start)):
         if entry.end <= entry.start or entry.start < last.get(entry.lease_id, entry.start):
             bad.append(f"lease {entry.lease_id} at {entry.start:%Y-%m-%d %H:%M:%S}")
