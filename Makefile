@@ -1,0 +1,47 @@
+# Everything a contributor or a newcomer runs: up, down, test, check, bench, soak, fmt, lock.
+PYTHON ?= python3
+ARGS ?=
+NAME ?=
+
+# The environment may be a link to one that every OS user can enter; its real path is what counts.
+BIN = $$(readlink -f .venv)/bin
+
+.PHONY: up down test check bench soak fmt lock
+
+up:
+	@$(PYTHON) tools/environment.py run
+	@exec "$(BIN)/mlhub" up $(ARGS)
+
+down:
+	@exec "$(BIN)/mlhub" down $(ARGS)
+
+test:
+	@$(PYTHON) tools/test_machine.py
+	@$(PYTHON) tools/environment.py test
+	"$(BIN)/python" -m pytest $(ARGS)
+
+check:
+	@$(PYTHON) tools/environment.py test
+	"$(BIN)/ruff" check
+	"$(BIN)/ruff" format --check
+	"$(BIN)/mypy"
+	"$(BIN)/lint-imports"
+	"$(BIN)/python" -m pytest -q -m "not postgres and not stack and not browser" tests/core tests/broker tests/architecture tests/adapters
+
+bench:
+	@$(PYTHON) tools/environment.py test
+	@exec "$(BIN)/python" -m benchmarks.$(NAME) $(ARGS)
+
+soak:
+	@$(PYTHON) tools/environment.py test
+	@exec "$(BIN)/python" -m benchmarks.soak $(ARGS)
+
+fmt:
+	@$(PYTHON) tools/environment.py test
+	"$(BIN)/ruff" check --fix
+	"$(BIN)/ruff" format
+
+# Pins every package anew, for Python 3.11 to 3.13. The lists name no package index.
+lock:
+	@$(PYTHON) tools/environment.py test
+	"$(BIN)/python" tools/lock.py

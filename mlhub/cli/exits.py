@@ -1,0 +1,17 @@
+"""The exit codes of every command, and what each of them means."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a command tells the program that called it."""
+
+    OK = 0
+    FAILED = 1
+    """It could not be done; the one line on standard error says why."""
+    USAGE = 2
+    """The words of the command were not understood."""
+    NOT_RUNNING = 3
+    """There is no running stack to ask."""
+    OTHERWISE = 4
+    """It runs, but otherwise than asked for."""

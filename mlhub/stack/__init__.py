@@ -1,0 +1,1 @@
+"""The one-machine stack: what `mlhub up`, `down` and `status` start, watch, stop and report."""

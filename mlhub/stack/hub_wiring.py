@@ -1,0 +1,81 @@
+"""Connects the hub to the rest of the stack: its ports, its services, its one person or all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mlhub.stack import secret_files
+from mlhub.stack.home import Home
+from mlhub.stack.leftovers import MARK
+from mlhub.stack.parts import SERVICES
+from mlhub.stack.wiring import LOOPBACK, Wiring, load
+
+
+def wire(c: Any, home: Home, wiring: Wiring) -> None:
+    """Sets everything about the hub that follows from how the stack was started.
+
+    Args:
+        c: JupyterHub's configuration object.
+        home: The stack's home.
+        wiring: Who listens where.
+    """
+    c.JupyterHub.bind_url = wiring.url
+    c.JupyterHub.hub_bind_url = f"http://{LOOPBACK}:{wiring.hub_port}"
+    c.JupyterHub.db_url = f"sqlite:///{home.hub / 'jupyterhub.sqlite'}"
+    c.JupyterHub.upgrade_db = True
+    c.JupyterHub.cookie_secret_file = str(home.secrets / secret_files.COOKIE_SECRET)
+    c.JupyterHub.cleanup_servers = False  # people's servers outlive a restart of the hub
+    c.JupyterHub.cleanup_proxy = False
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.api_url = f"http://{LOOPBACK}:{wiring.proxy_api_port}"
+    c.Spawner.environment.update({MARK: str(home.path)})
+    wire_services(c, home, wiring)
+
+
+def wire_services(c: Any, home: Home, wiring: Wiring) -> None:
+    """Makes the services known to the hub, and gives each no more rights than it uses."""
+    services = [hub_service(home, wiring, name) for name in wiring.service_ports]
+    token = secret_files.read(home.secrets, secret_files.STACK_TOKEN)
+    c.JupyterHub.services.extend([*services, {"name": "stack", "api_token": token}])
+    c.JupyterHub.load_roles.append(
+        {"name": "stack", "services": ["stack"], "scopes": ["proxy", "shutdown"]}
+    )
+
+
+def hub_service(home: Home, wiring: Wiring, name: str) -> dict[str, Any]:
+    """Describes a service that runs beside the hub and not below it."""
+    return {
+        "name": name,
+        "url": f"http://{LOOPBACK}:{wiring.service_ports[name]}",
+        "api_token": secret_files.read(home.secrets, SERVICES[name]),
+        "oauth_client_id": f"service-{name}",
+        "oauth_no_confirm": True,
+    }
+
+
+def admit(c: Any, home: Home, wiring: Wiring) -> None:
+    """Says who may sign in when `mlhub.yaml` names no provider.
+
+    With root everyone with an account on this machine may, by the machine's own passwords.
+    Without root only the OS user who started the stack may, by the generated password.
+    """
+    if wiring.person is None:
+        c.JupyterHub.authenticator_class = "pam"
+        c.PAMAuthenticator.allow_all = True
+        return
+    c.JupyterHub.authenticator_class = "shared-password"
+    password = secret_files.read(home.secrets, secret_files.PASSWORD)
+    c.SharedPasswordAuthenticator.user_password = password
+    c.Authenticator.allowed_users = {wiring.person}
+
+
+def from_environment() -> tuple[Home, Wiring]:
+    """Finds the stack that this hub belongs to, by `MLHUB_HOME`."""
+    home = Home(Path(os.environ["MLHUB_HOME"]))
+    wiring = load(home)
+    if wiring is None:
+        sys.exit(f"{home.run} names no running stack: start it with `mlhub up`")
+    return home, wiring

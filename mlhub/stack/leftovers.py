@@ -1,0 +1,143 @@
+"""Finds and ends processes that belong to a stack but have lost whoever watched them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mlhub.stack.home import Home
+from mlhub.stack.wiring import load_json, save_json
+
+MARK = "MLHUB_STACK"  # in the environment of every process of a stack: the path of its home
+RECORD = "processes.json"
+SAME_START_S = 0.5  # psutil's start times of one process, read twice, differ by less
+
+
+def record(home: Home, processes: Iterable[psutil.Process]) -> None:
+    """Writes down which processes belong to the stack, by number and time of start."""
+    known = [[p.pid, started] for p in processes if (started := start_of(p)) is not None]
+    save_json(home.run / RECORD, sorted(known))
+
+
+def start_of(process: psutil.Process) -> float | None:
+    """Says when a process started, in seconds since 1970; None when it has ended."""
+    try:
+        return process.create_time()
+    except psutil.Error:
+        return None
+
+
+def recorded(home: Home) -> Iterator[psutil.Process]:
+    """Finds the processes written down that still are the same ones."""
+    for pid, started in load_json(home.run / RECORD) or ():
+        process = same_process(pid, started)
+        if process is not None:
+            yield process
+
+
+def same_process(pid: int, started: float) -> psutil.Process | None:
+    """Finds a process by number, unless that number now belongs to another process."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < SAME_START_S
+    except psutil.Error:
+        return None
+    return process if same else None
+
+
+def marked(home: Path) -> Iterator[psutil.Process]:
+    """Finds the processes whose environment names the home."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(home):
+                yield process
+        except (psutil.Error, OSError):
+            continue  # it ended, or it is another OS user's and none of ours
+
+
+def session_of(pid: int) -> int | None:
+    """Names the session that a process is in; None when it has ended."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def find(home: Home) -> set[psutil.Process]:
+    """Finds everything that is left of a stack, users' servers and what they started included."""
+    found = set(recorded(home)) | set(marked(home.path))
+    sessions = {p.pid for p in found}
+    found |= {p for p in psutil.process_iter() if session_of(p.pid) in sessions}
+    for process in list(found):
+        found |= set(children_of(process))
+    return found - spared()
+
+
+def children_of(process: psutil.Process) -> list[psutil.Process]:
+    """Lists what a process started, and what that started; nothing when it has ended."""
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def spared() -> set[psutil.Process]:
+    """Ourselves and those who started us: never to be ended, wherever we were started from."""
+    me = psutil.Process()
+    return {me, *me.parents()}
+
+
+def end(processes: Iterable[psutil.Process], *, patience_s: float = 5.0) -> list[psutil.Process]:
+    """Ends processes: asks them first, and kills those that do not heed it.
+
+    Args:
+        processes: Which ones.
+        patience_s: Seconds between asking and killing.
+
+    Returns:
+        Those that are there even so.
+    """
+    processes = list(processes)
+    each(processes, "terminate")
+    _, stubborn = psutil.wait_procs(processes, timeout=patience_s)
+    each(stubborn, "kill")
+    _, alive = psutil.wait_procs(stubborn, timeout=patience_s)
+    return [p for p in alive if not is_dead(p)]
+
+
+def each(processes: Iterable[psutil.Process], action: str, *words: Any) -> None:
+    """Does one thing to every process that still exists."""
+    for process in processes:
+        try:
+            getattr(process, action)(*words)
+        except psutil.Error:
+            continue
+
+
+def is_dead(process: psutil.Process) -> bool:
+    """Tells whether a process has ended, be it that nobody has taken note of its end yet."""
+    try:
+        return process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    except psutil.Error:
+        return True
+
+
+def clear(home: Home) -> int:
+    """Ends everything that is left of a stack whose watcher is gone.
+
+    Returns:
+        How many processes there were.
+    """
+    total = 0
+    for _ in range(3):  # one that forks while it is being ended shows up in the next round
+        found = {p for p in find(home) if not is_dead(p)}
+        if not found:
+            break
+        total += len(found)
+        end(found)
+    (home.run / RECORD).unlink(missing_ok=True)
+    return total

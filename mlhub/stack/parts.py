@@ -1,0 +1,108 @@
+"""The processes of the stack: how each is started and with which environment."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlhub.stack import secret_files
+from mlhub.stack.home import Home
+from mlhub.stack.leftovers import MARK
+from mlhub.stack.wiring import LOOPBACK, Wiring
+
+SERVICES = {"quota": secret_files.QUOTA_TOKEN, "mlflow": secret_files.MLFLOW_TOKEN}
+HUB_CONFIG = Path(__file__).with_name("jupyterhub_config.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process to keep running.
+
+    Attributes:
+        name: What people and log files call it.
+        command: The words of its command; never a secret.
+        environment: Its whole environment.
+        directory: Where it works.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: Path
+
+
+def available_services() -> list[str]:
+    """Names the services whose code is installed."""
+    package = importlib.util.find_spec("hub_services")
+    places = package.submodule_search_locations or [] if package else []
+    programs = {Path(p) / name / "__main__.py": name for p in places for name in SERVICES}
+    return [name for program, name in programs.items() if program.exists()]
+
+
+def all_parts(home: Home, wiring: Wiring) -> list[Part]:
+    """Lists the processes in the order in which they start."""
+    base = base_environment(home)
+    services = [service_part(home, wiring, base, name) for name in wiring.service_ports]
+    return [proxy_part(home, wiring, base), hub_part(home, wiring, base), *services]
+
+
+def base_environment(home: Home) -> dict[str, str]:
+    """The environment that every process of the stack shares."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTERHUB_")}
+    return kept | {
+        MARK: str(home.path),
+        "MLHUB_HOME": str(home.path),
+        "MLHUB_CONFIG": str(home.config_file),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def proxy_part(home: Home, wiring: Wiring, base: Mapping[str, str]) -> Part:
+    """The proxy: the only part that people's browsers talk to."""
+    hub = f"http://{LOOPBACK}:{wiring.hub_port}"
+    command = [wiring.node, wiring.proxy]
+    command += ["--ip", wiring.host, "--port", str(wiring.port)]
+    command += ["--api-ip", LOOPBACK, "--api-port", str(wiring.proxy_api_port)]
+    command += ["--default-target", hub, "--error-target", f"{hub}/hub/error"]
+    token = secret_files.read(home.secrets, secret_files.PROXY_TOKEN)
+    environment = dict(base) | {"CONFIGPROXY_AUTH_TOKEN": token}
+    return Part("proxy", tuple(command), environment, home.run)
+
+
+def hub_part(home: Home, wiring: Wiring, base: Mapping[str, str]) -> Part:
+    """The hub, with the configuration that ships with the stack."""
+    command = (sys.executable, "-m", "jupyterhub", "-f", str(HUB_CONFIG))
+    secrets = home.secrets
+    environment = dict(base) | {
+        "CONFIGPROXY_AUTH_TOKEN": secret_files.read(secrets, secret_files.PROXY_TOKEN),
+        "JUPYTERHUB_CRYPT_KEY": secret_files.read(secrets, secret_files.CRYPT_KEY),
+        "MLHUB_NODE": wiring.node,
+        "MLHUB_CODE_SERVER": wiring.code_server,
+    }
+    return Part("hub", command, environment, home.hub)
+
+
+def service_part(home: Home, wiring: Wiring, base: Mapping[str, str], name: str) -> Part:
+    """A service, with the environment that the hub gives to the services it starts itself."""
+    directory = home.data_of(name)
+    directory.mkdir(exist_ok=True, mode=0o700)
+    environment = dict(base) | {
+        "JUPYTERHUB_API_TOKEN": secret_files.read(home.secrets, SERVICES[name]),
+        "JUPYTERHUB_API_URL": wiring.hub_api,
+        "JUPYTERHUB_BASE_URL": "/",
+        "JUPYTERHUB_CLIENT_ID": f"service-{name}",
+        "JUPYTERHUB_HOST": "",
+        "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps([f"access:services!service={name}"]),
+        "JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES": "[]",
+        "JUPYTERHUB_SERVICE_NAME": name,
+        "JUPYTERHUB_SERVICE_PREFIX": f"/services/{name}/",
+        "JUPYTERHUB_SERVICE_URL": f"http://{LOOPBACK}:{wiring.service_ports[name]}",
+        "MLHUB_GPUS": wiring.gpus,
+    }
+    return Part(name, (sys.executable, "-m", f"hub_services.{name}"), environment, directory)

@@ -1,0 +1,252 @@
+"""Makes the Python environment; runs on a plain Python 3.11+, before anything is installed."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LINK = ROOT / ".venv"
+LOCKS = {
+    "run": ROOT / "requirements" / "stack.txt",
+    "test": ROOT / "requirements" / "test.txt",
+}
+INSTALLER = ROOT / "requirements" / "installer.txt"
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+SHARED_ENVIRONMENTS = Path("/opt/mlhub")
+OLDEST = (3, 11)
+TELL_EVERY_SECONDS = 5
+
+
+class Unusable(Exception):
+    """The machine cannot make the environment; the text says why and what to do."""
+
+
+def say(text: str) -> None:
+    """Prints one line at once, so that steps and the installers' own output keep their order."""
+    print(text, flush=True)
+
+
+def others_may_enter(path: Path) -> bool:
+    """Tells whether an OS user other than the owner may reach and execute `path`."""
+    real = path.resolve()
+    return all(step.stat().st_mode & 0o001 for step in (real, *real.parents))
+
+
+def choose_python(running: Path, *, as_root: bool) -> Path:
+    """Picks the Python that the environment is made from.
+
+    As root each person's server runs under their own OS user, so the interpreter must be
+    executable by everybody: one below a private home directory is not.
+
+    Raises:
+        Unusable: nobody but root could run any Python that was found.
+    """
+    if not as_root or others_may_enter(running):
+        return running
+    if SYSTEM_PYTHON.exists() and version_of(SYSTEM_PYTHON) >= OLDEST:
+        say(f"      {running} is closed to other OS users: using {SYSTEM_PYTHON} instead")
+        return SYSTEM_PYTHON
+    raise Unusable(
+        f"{running} lies in a directory that other OS users cannot enter, and there is no "
+        f"{SYSTEM_PYTHON} of version 3.11 or newer. Either install one, name another "
+        "(make up PYTHON=/path/to/python3), or run without root as the one person who signs in."
+    )
+
+
+def version_of(python: Path) -> tuple[int, int]:
+    """Asks an interpreter for its major and minor version."""
+    code = "import sys; print(*sys.version_info[:2])"
+    answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    major, minor = answer.stdout.split()
+    return int(major), int(minor)
+
+
+def place_for_environment(*, as_root: bool) -> Path:
+    """Says where the environment goes: `.venv`, or outside if other OS users cannot enter here."""
+    if not as_root or others_may_enter(ROOT):
+        return LINK
+    digest = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
+    return SHARED_ENVIRONMENTS / f"environment-{digest}"
+
+
+def link_to(place: Path) -> None:
+    """Lets `.venv` lead to an environment that had to be made elsewhere."""
+    if place == LINK:
+        return
+    if LINK.is_symlink():
+        LINK.unlink()
+    elif LINK.exists():
+        shutil.rmtree(LINK)
+    LINK.symlink_to(place)
+    say(f"      other OS users cannot enter {ROOT}: the environment is in {place}")
+
+
+def make_environment(python: Path, place: Path) -> None:
+    """Makes the empty virtual environment unless a usable one is there."""
+    inside = place / "bin" / "python"
+    if inside.exists() and (place / "pyvenv.cfg").exists():
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    answer = subprocess.run(
+        [python, "-m", "venv", "--clear", place], capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        detail = (answer.stdout + answer.stderr).strip().splitlines() or ["no message"]
+        raise Unusable(
+            f"{python} cannot make a virtual environment ({detail[0]}). "
+            "On Debian and Ubuntu its venv module is the package python3-venv."
+        )
+
+
+def wanted_state(kind: str, *, editable: bool) -> dict[str, str]:
+    """Describes an up-to-date environment; compared with what the last run wrote down."""
+    return {
+        "kind": kind,
+        "lock": digest_of(LOCKS[kind]),
+        "installer": digest_of(INSTALLER),
+        "project": digest_of(ROOT / "pyproject.toml") if editable else digest_of_sources(),
+        "root": str(ROOT),
+    }
+
+
+def digest_of(path: Path) -> str:
+    """Names the content of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def source_files() -> Iterator[Path]:
+    """Lists what a copied (not editable) installation is made of."""
+    yield ROOT / "pyproject.toml"
+    for package in ("mlhub", "hub_services"):
+        yield from sorted(
+            p for p in (ROOT / package).rglob("*") if p.is_file() and p.suffix != ".pyc"
+        )
+
+
+def digest_of_sources() -> str:
+    """Names the content of all sources, for the installation that is a copy."""
+    lines = (f"{path.relative_to(ROOT)} {digest_of(path)}\n" for path in source_files())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def read_state(stamp: Path) -> dict[str, str]:
+    """Reads what the last finished run wrote down; nothing if it never finished."""
+    try:
+        return dict(json.loads(stamp.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def size_of(place: Path) -> str:
+    """Measures a directory tree, in MB, counting hard-linked files once."""
+    seen = {}
+    for path in place.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            status = path.stat()
+            seen[status.st_ino] = status.st_size
+    return f"{sum(seen.values()) / 1e6:,.0f} MB"
+
+
+def written_by(pid: int) -> str:
+    """Says how much a running installer has written so far; nothing where the OS does not tell."""
+    try:
+        counters = Path(f"/proc/{pid}/io").read_text()
+    except OSError:
+        return ""
+    fields = dict(line.split(": ") for line in counters.splitlines())
+    return f", {int(fields['wchar']) / 1e6:,.0f} MB unpacked"
+
+
+def run_tool(command: list[str | Path], *, doing: str) -> None:
+    """Runs an installer, telling every few seconds how far it is.
+
+    Raises:
+        Unusable: it failed; its own output, just above, says why.
+    """
+    started = time.monotonic()
+    with subprocess.Popen(command, cwd=ROOT) as tool:
+        while True:
+            try:
+                code = tool.wait(timeout=TELL_EVERY_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                say(f"      {time.monotonic() - started:.0f} s{written_by(tool.pid)}")
+    if code:
+        raise Unusable(f"{doing} failed; the lines above say why. A next run goes on from here.")
+
+
+def install(place: Path, lock: Path, *, editable: bool) -> None:
+    """Brings the environment to what the lock names, and puts the project itself in it."""
+    python, uv = place / "bin" / "python", place / "bin" / "uv"
+    count = sum(1 for line in lock.read_text().splitlines() if line[:1].isalnum())
+    say("[2/4] Installer: uv, about 25 MB")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run_tool([*pip, "--requirement", INSTALLER], doing="Installing uv")
+    say(f"[3/4] Packages: {count} pinned ones, about 1.1 GB on disk")
+    sync = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        python,
+        "--require-hashes",
+        "--requirement",
+        lock,
+    ]
+    run_tool(sync, doing="Installing the pinned packages")
+    say("[4/4] mlhub itself")
+    project = ["--editable", ROOT] if editable else ["--reinstall-package", "mlhub", ROOT]
+    add = [uv, "pip", "install", "--quiet", "--python", python, "--no-deps", *project]
+    run_tool(add, doing="Installing mlhub")
+
+
+def bring_up_to_date(kind: str) -> None:
+    """Makes or refreshes the environment; does nothing when the last run's stamp still holds."""
+    as_root = os.geteuid() == 0
+    place = place_for_environment(as_root=as_root)
+    editable = place == LINK
+    stamp = place / "mlhub-environment.json"
+    before = read_state(stamp)
+    if before.get("kind") == "test":
+        kind = "test"
+    wanted = wanted_state(kind, editable=editable)
+    if before == wanted and (place / "bin" / "mlhub").exists():
+        return
+    started = time.monotonic()
+    python = choose_python(Path(sys.executable), as_root=as_root)
+    say(f"[1/4] Python environment: {place}, from {python}")
+    make_environment(python, place)
+    link_to(place)
+    stamp.unlink(missing_ok=True)
+    install(place, LOCKS[kind], editable=editable)
+    stamp.write_text(json.dumps(wanted, indent=1))
+    say(f"      ready after {time.monotonic() - started:.0f} s, {size_of(place)} on disk")
+
+
+def main() -> int:
+    """Entry point of `python3 tools/environment.py [run|test]`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=sorted(LOCKS), nargs="?", default="run")
+    kind = parser.parse_args().kind
+    try:
+        if sys.version_info < OLDEST:
+            raise Unusable(f"Python 3.11 or newer is needed; {sys.executable} is {sys.version}")
+        bring_up_to_date(kind)
+    except Unusable as problem:
+        print(f"mlhub: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
