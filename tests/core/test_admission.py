@@ -1,0 +1,152 @@
+"""Limits, refusals and grants: what an ask is answered, and why."""
+
+import pytest
+
+from mlhub.core.admission import admit, judge, kept_devices
+from mlhub.core.claims import ClaimState
+from mlhub.core.decisions import Reason
+from mlhub.core.devices import Node
+from mlhub.core.ledger import Changes
+from mlhub.core.policy import Limit, Policy
+from tests.core.making import (
+    A100,
+    HOUR,
+    MINUTE,
+    NOON,
+    T4,
+    a100s,
+    ask,
+    claim,
+    device,
+    ids,
+    inventory,
+    lease,
+    ledger,
+    sick,
+)
+
+FLAVORS = (A100, T4)
+POLICY = Policy(flavors=FLAVORS)
+STOCK = inventory(*a100s(4), device("t", model="Tesla T4"))
+
+
+def verdict(asked, *rows, **rules):
+    return judge(ledger(*rows), STOCK, Policy(flavors=FLAVORS, **rules), asked, NOON)
+
+
+def test_a_flavor_that_is_nowhere_is_refused_with_those_that_are():
+    denied = verdict(ask(flavor="h100"))
+    assert denied.reason is Reason.UNKNOWN_FLAVOR
+    assert "h100" in denied.message
+    assert "a100, t4" in denied.message
+
+
+def test_more_than_one_node_has_is_refused_with_the_most_that_fits():
+    denied = verdict(ask(count=5))
+    assert (denied.reason, denied.limit, denied.used) == (Reason.TOO_MANY, 4, 5)
+    assert denied.retry_at is None
+
+
+def test_the_device_limit_names_what_is_held_since_when_and_when_it_ends():
+    mine = lease("l", "n1-0", "n1-1", server="train", at=NOON - HOUR)
+    denied = verdict(ask(), mine, everyone=Limit(devices=2))
+    assert (denied.reason, denied.limit, denied.used) == (Reason.DEVICE_LIMIT, 2, 2)
+    assert denied.message == (
+        "Your limit is 2 GPUs; you hold 2: 2 in server 'train' since 11:00 UTC."
+    )
+    assert denied.retry_at == mine.ends_at
+
+
+def test_an_ask_over_the_limit_as_a_whole_can_never_be_retried():
+    assert verdict(ask(count=3), lease("l", "n1-0"), everyone=Limit(devices=2)).retry_at is None
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        ({"everyone": Limit(memory=100_000)}, Reason.MEMORY_LIMIT),
+        ({"everyone": Limit(servers=1)}, Reason.SERVER_LIMIT),
+        ({"everyone": Limit(flavors=frozenset({"t4"}))}, Reason.FLAVOR_NOT_ALLOWED),
+        ({"everyone": Limit(duration=HOUR)}, Reason.DURATION_LIMIT),
+        ({"groups": {"vision": Limit(devices=1)}}, Reason.GROUP_LIMIT),
+        ({"members": {"vision": Limit(devices=1)}}, Reason.DEVICE_LIMIT),
+        ({"users": {"ada": Limit(devices=0)}}, Reason.DEVICE_LIMIT),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Reason) else "",
+)
+def test_each_limit_refuses_under_its_own_name(rules, reason):
+    mine = lease("l", "n1-0", groups=("vision",))
+    denied = verdict(ask(groups=("vision",)), mine, **rules)
+    assert denied.reason is reason
+    assert denied.message.endswith(".")
+
+
+def test_a_users_own_limit_goes_before_the_groups_and_the_widest_group_counts():
+    rules = {
+        "everyone": Limit(devices=0),
+        "members": {"a": Limit(devices=1), "b": Limit(devices=2)},
+    }
+    assert verdict(ask(count=2, groups=("a", "b")), **rules) is None
+    assert verdict(ask(count=3, groups=("a", "b")), **rules).limit == 2
+    own = {**rules, "users": {"ada": Limit(devices=1)}}
+    assert verdict(ask(count=2, groups=("a", "b")), **own).limit == 1
+
+
+def test_leases_of_others_count_for_the_group_but_not_for_the_user():
+    other = lease("l", "n1-0", user="bob", groups=("vision",))
+    assert verdict(ask(groups=("vision",)), other, everyone=Limit(devices=1)) is None
+    denied = verdict(ask(groups=("vision",)), other, groups={"vision": Limit(devices=1)})
+    assert "group 'vision' may hold 1 GPUs together" in denied.message
+
+
+def admitted(*rows, stock=STOCK, policy=POLICY):
+    return admit(ledger(*rows), stock, policy, "a100", NOON, ids())
+
+
+def test_a_grant_takes_devices_of_one_node_until_the_claims_end():
+    changes = admitted(claim("a", count=2))
+    [row] = changes.leases
+    assert row.placement.devices == ("GPU-n1-0", "GPU-n1-1")
+    assert row.ends_at == NOON + 8 * HOUR
+    assert [c.state for c in changes.claims] == [ClaimState.GRANTED]
+
+
+def test_only_who_waited_gets_a_started_server_and_the_time_to_come_for_it():
+    [asking] = admit(ledger(claim("a")), STOCK, POLICY, "a100", NOON, ids(), "a").leases
+    [waited] = admitted(claim("a")).leases
+    assert (asking.from_queue, waited.from_queue) == (False, True)
+    assert waited.start_by == NOON + 10 * MINUTE
+
+
+def test_one_who_is_over_a_limit_is_passed_over_and_told_why():
+    policy = Policy(flavors=FLAVORS, everyone=Limit(devices=1))
+    mine = lease("l", "n1-0")
+    changes = admitted(mine, claim("a"), claim("b", user="bob"), policy=policy)
+    assert [row.ask.user for row in changes.leases] == ["bob"]
+    [noted] = [row for row in changes.claims if row.waiting]
+    assert "Your limit is 1 GPU" in noted.blocked
+
+
+def test_two_waiting_claims_of_one_user_cannot_pass_their_limit_together():
+    policy = Policy(flavors=FLAVORS, everyone=Limit(devices=1))
+    changes = admitted(claim("a"), claim("b", server="two"), policy=policy)
+    assert len(changes.leases) == 1
+
+
+def test_sick_devices_and_closed_nodes_are_not_given_out():
+    assert not admitted(claim("a"), stock=inventory(sick(device("0")))).leases
+    closed = inventory(device("0"), n1=Node("n1", schedulable=False, trouble="drained"))
+    assert not admitted(claim("a"), stock=closed).leases
+
+
+def test_free_devices_promised_to_the_head_are_named_as_kept():
+    book = ledger(lease("l", "n1-0", "n1-1"), claim("big", count=4))
+    assert kept_devices(book, STOCK, POLICY, "a100", NOON) == {"GPU-n1-2", "GPU-n1-3"}
+
+
+def test_applying_a_grant_twice_to_the_ledger_changes_nothing_more():
+    book = ledger(claim("a"))
+    changes = admit(book, STOCK, POLICY, "a100", NOON, ids())
+    once = book.apply(changes)
+    assert once.apply(changes).leases == once.leases
+    assert admit(once, STOCK, POLICY, "a100", NOON, ids()) == Changes()

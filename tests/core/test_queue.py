@@ -1,0 +1,125 @@
+"""The order of the queue, who may pass whom, and what those who wait are told to expect."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlhub.core.queue import forecasts, ordered, plan, supply_of
+from tests.core.making import HOUR, MINUTE, NOON, a100s, claim, device, lease
+
+NOTICE = 30 * MINUTE
+
+
+def supply(devices, *leases, now=NOON):
+    return supply_of(tuple(devices), leases, now, NOTICE)
+
+
+def granted(result):
+    return {grant.claim.id: grant.placement.devices for grant in result.grants}
+
+
+def test_priority_goes_before_age_and_age_before_the_rest():
+    rows = [
+        claim("late", at=NOON + MINUTE),
+        claim("old", at=NOON),
+        claim("urgent", at=NOON + HOUR, priority=5),
+    ]
+    assert [row.id for row in ordered(rows)] == ["urgent", "old", "late"]
+
+
+def test_a_free_device_goes_to_the_first_in_the_queue():
+    result = plan([claim("a"), claim("b")], supply(a100s(1)), NOON)
+    assert list(granted(result)) == ["a"]
+
+
+def test_a_large_claim_is_not_starved_by_small_ones():
+    busy = lease("l", "n1-0", ends_at=NOON + 2 * HOUR)
+    queue = [claim("large", count=2), claim("small", count=1, duration=8 * HOUR)]
+    result = plan(queue, supply(a100s(2), busy), NOON)
+    assert granted(result) == {}
+    assert result.promise == (NOON + 2 * HOUR, frozenset({"GPU-n1-0", "GPU-n1-1"}))
+
+
+def test_a_small_claim_that_ends_in_time_may_pass_a_large_one():
+    busy = lease("l", "n1-0", ends_at=NOON + 2 * HOUR)
+    queue = [claim("large", count=2), claim("small", count=1, duration=2 * HOUR)]
+    assert list(granted(plan(queue, supply(a100s(2), busy), NOON))) == ["small"]
+
+
+def test_a_claim_may_pass_on_devices_that_are_not_promised():
+    devices = [*a100s(2, "n1"), *a100s(1, "n2")]
+    busy = lease("l", "n1-0", ends_at=NOON + 2 * HOUR)
+    queue = [claim("large", count=2), claim("small", count=1)]
+    assert granted(plan(queue, supply(devices, busy), NOON)) == {"small": ("GPU-n2-0",)}
+
+
+def test_a_claim_that_can_never_fit_blocks_nobody():
+    queue = [claim("huge", count=8), claim("small")]
+    assert list(granted(plan(queue, supply(a100s(2)), NOON))) == ["small"]
+
+
+def test_a_lease_granted_in_the_same_pass_counts_for_the_promise():
+    queue = [claim("first", count=1, duration=HOUR), claim("large", count=2), claim("long")]
+    result = plan(queue, supply(a100s(2)), NOON)
+    assert list(granted(result)) == ["first"]
+    assert result.promise is not None
+    assert result.promise[0] == NOON + HOUR
+
+
+def test_with_few_past_leases_the_promised_end_is_what_is_expected():
+    busy = lease("l", "n1-0", ends_at=NOON + 2 * HOUR)
+    queue = [claim("a"), claim("b", duration=HOUR)]
+    coming = forecasts(queue, supply(a100s(1), busy), [busy], (), NOON)
+    assert coming["a"].expected == coming["a"].latest == NOON + 2 * HOUR
+    assert coming["b"].expected == NOON + 10 * HOUR
+
+
+def test_past_durations_make_the_forecast_a_range_within_the_promise():
+    busy = lease("l", "n1-0", at=NOON - HOUR, started_at=NOON - HOUR, ends_at=NOON + 7 * HOUR)
+    past = tuple(3600.0 * hours for hours in (0.5, 1.5, 2, 2, 2, 3, 3, 4, 6, 8))
+    coming = forecasts([claim("a")], supply(a100s(1), busy), [busy], past, NOON)["a"]
+    assert NOON < coming.soonest < coming.expected < coming.latest <= NOON + 7 * HOUR
+    assert coming.expected == NOON + 2 * HOUR
+
+
+def test_a_lease_past_its_end_is_expected_to_end_after_the_notice():
+    over = lease("l", "n1-0", at=NOON - 9 * HOUR, ends_at=NOON - HOUR)
+    coming = forecasts([claim("a")], supply(a100s(1), over), [over], (), NOON)["a"]
+    assert coming.expected == NOON + NOTICE
+
+
+counts = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 600)), max_size=12)
+
+
+@given(counts, counts, st.integers(1, 6))
+def test_no_plan_ever_delays_the_promise_or_books_a_device_twice(running, waiting, size):
+    devices = a100s(size)
+    free = [row.uuid.removeprefix("GPU-") for row in devices]
+    held = []
+    for i, (count, minutes) in enumerate(running):
+        if count <= len(free):
+            mine, free = free[:count], free[count:]
+            held.append(lease(f"l{i}", *mine, ends_at=NOON + minutes * MINUTE + NOTICE))
+    queue = [
+        claim(f"c{i}", at=NOON + i * MINUTE, count=count, duration=minutes * MINUTE, user=f"u{i}")
+        for i, (count, minutes) in enumerate(waiting)
+    ]
+    result = plan(queue, supply(devices, *held), NOON)
+    given_out = [uuid for uuids in granted(result).values() for uuid in uuids]
+    assert len(given_out) == len(set(given_out))
+    assert not set(given_out) & {uuid for row in held for uuid in row.placement.devices}
+    first_left = next(
+        (c for c in queue if c.id not in granted(result) and c.ask.count <= size), None
+    )
+    if result.promise and first_left:
+        passed = [g for g in result.grants if g.claim.submitted_at > first_left.submitted_at]
+        for grant in passed:
+            ends_in_time = NOON + grant.claim.ask.duration <= result.promise[0]
+            assert ends_in_time or not set(grant.placement.devices) & result.promise[1]
+
+
+def test_shared_devices_count_by_their_shares():
+    shared = device("s", shares=3, sharing="time-slicing")
+    queue = [claim(f"c{i}", at=NOON + timedelta(seconds=i), user=f"u{i}") for i in range(4)]
+    assert list(granted(plan(queue, supply([shared]), NOON))) == ["c0", "c1", "c2"]
