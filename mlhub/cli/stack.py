@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import asdict
 from datetime import datetime
@@ -17,6 +16,7 @@ from mlhub.cli import screen
 from mlhub.cli.exits import Exit
 from mlhub.stack import running, up
 from mlhub.stack.home import Home, default_home
+from mlhub.stack.preparing import Wishes
 from mlhub.stack.running import StackState
 from mlhub.stack.wiring import LOOPBACK
 
@@ -66,9 +66,9 @@ def start(
 ) -> None:
     """Start everything and keep it running until Ctrl-C or `mlhub down`."""
     place = home_of(home)
-    wishes = up.Wishes(place, host=host or LOOPBACK, port=port or PORT, gpus=gpus.value)
+    wishes = Wishes(place, host=host or LOOPBACK, port=port or PORT, gpus=gpus.value)
     try:
-        asyncio.run(up.run(wishes, screen.say))
+        up.run(wishes, screen.say)
     except up.AlreadyRuns:
         tell_that_it_runs(place, host=host, port=port)
 

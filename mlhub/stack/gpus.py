@@ -27,13 +27,15 @@ def choose(wish: str) -> GpuChoice:
     """Decides between real, simulated and no GPUs.
 
     Args:
-        wish: `auto`, `simulated` or `none`.
+        wish: `auto`, `nvml`, `simulated` or `none`.
     """
     if wish == "none":
         return GpuChoice("none", "GPUs: none, as asked for")
     if wish == "simulated":
-        return GpuChoice("simulated", f"GPUs: showing {SIMULATED}, as asked for")
+        return GpuChoice("simulated", "GPUs: simulated ones, as asked for")
     models = models_by_nvml()
+    if models is None and wish == "nvml":
+        return GpuChoice("nvml", "GPUs: no NVIDIA driver found, so none until there is one")
     if models is None:
         return GpuChoice("simulated", f"GPUs: no NVIDIA driver found: showing {SIMULATED}")
     if not models:

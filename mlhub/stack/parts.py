@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlhub.configuration import Settings
 from mlhub.stack import secret_files
 from mlhub.stack.home import Home
 from mlhub.stack.leftovers import MARK
@@ -36,11 +37,12 @@ class Part:
     directory: Path
 
 
-def available_services() -> list[str]:
-    """Names the services whose code is installed."""
+def services_to_run(settings: Settings) -> list[str]:
+    """Names the services that the settings ask for and whose program is installed."""
+    wanted = [name for name in SERVICES if name != "mlflow" or settings.mlflow.enabled]
     package = importlib.util.find_spec("hub_services")
     places = package.submodule_search_locations or [] if package else []
-    programs = {Path(p) / name / "__main__.py": name for p in places for name in SERVICES}
+    programs = {Path(place) / name / "__main__.py": name for place in places for name in wanted}
     return [name for program, name in programs.items() if program.exists()]
 
 
@@ -69,7 +71,7 @@ def proxy_part(home: Home, wiring: Wiring, base: Mapping[str, str]) -> Part:
     command = [wiring.node, wiring.proxy]
     command += ["--ip", wiring.host, "--port", str(wiring.port)]
     command += ["--api-ip", LOOPBACK, "--api-port", str(wiring.proxy_api_port)]
-    command += ["--default-target", hub, "--error-target", f"{hub}/hub/error"]
+    command += ["--default-target", hub, "--error-target", f"{hub}{wiring.base_url}hub/error"]
     token = secret_files.read(home.secrets, secret_files.PROXY_TOKEN)
     environment = dict(base) | {"CONFIGPROXY_AUTH_TOKEN": token}
     return Part("proxy", tuple(command), environment, home.run)
@@ -95,13 +97,13 @@ def service_part(home: Home, wiring: Wiring, base: Mapping[str, str], name: str)
     environment = dict(base) | {
         "JUPYTERHUB_API_TOKEN": secret_files.read(home.secrets, SERVICES[name]),
         "JUPYTERHUB_API_URL": wiring.hub_api,
-        "JUPYTERHUB_BASE_URL": "/",
+        "JUPYTERHUB_BASE_URL": wiring.base_url,
         "JUPYTERHUB_CLIENT_ID": f"service-{name}",
         "JUPYTERHUB_HOST": "",
         "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps([f"access:services!service={name}"]),
         "JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES": "[]",
         "JUPYTERHUB_SERVICE_NAME": name,
-        "JUPYTERHUB_SERVICE_PREFIX": f"/services/{name}/",
+        "JUPYTERHUB_SERVICE_PREFIX": f"{wiring.base_url}services/{name}/",
         "JUPYTERHUB_SERVICE_URL": f"http://{LOOPBACK}:{wiring.service_ports[name]}",
         "MLHUB_GPUS": wiring.gpus,
     }

@@ -22,6 +22,7 @@ class Wiring:
     Attributes:
         host: The address that the proxy listens on.
         port: The public TCP port.
+        base_url: The path before everything, with a slash at both ends.
         hub_port: The hub's own port, on the loopback address like all that follow.
         proxy_api_port: The port by which the hub steers the proxy.
         service_ports: The port of each service, by its name.
@@ -34,6 +35,7 @@ class Wiring:
 
     host: str
     port: int
+    base_url: str
     hub_port: int
     proxy_api_port: int
     service_ports: dict[str, int]
@@ -45,14 +47,14 @@ class Wiring:
 
     @property
     def url(self) -> str:
-        """The address that people open, as seen from this machine."""
+        """The address that people open, as seen from this machine; it ends with a slash."""
         shown = LOOPBACK if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104
-        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}"
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}{self.base_url}"
 
     @property
     def hub_api(self) -> str:
         """The hub's REST API, past the proxy."""
-        return f"http://{LOOPBACK}:{self.hub_port}/hub/api"
+        return f"http://{LOOPBACK}:{self.hub_port}{self.base_url}hub/api"
 
 
 def save_json(path: Path, value: Any) -> None:

@@ -1,0 +1,148 @@
+"""What comes before the first process: settings, secrets, ports, parts, and what GPUs there are."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlhub.configuration import ConfigurationError, Settings, default_yaml, load
+from mlhub.stack import gpus, leftovers, node, parts, ports, secret_files, wiring
+from mlhub.stack.home import Home
+from mlhub.stack.problems import StackProblem
+from mlhub.stack.wiring import Wiring
+
+LOOPBACKS = {"127.0.0.1", "::1", "localhost"}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the person who starts the stack asked for.
+
+    Attributes:
+        home: Where the stack lives.
+        host: The address to listen on.
+        port: The public TCP port.
+        gpus: `auto`, `simulated` or `none`; `auto` leaves it to the settings.
+    """
+
+    home: Home
+    host: str
+    port: int
+    gpus: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the first process can be started with.
+
+    Attributes:
+        wiring: Who listens where.
+        new_password: Whether the password was made just now.
+        found: Which GPUs there are, in a sentence.
+    """
+
+    wiring: Wiring
+    new_password: bool
+    found: str
+
+
+def the_person() -> str | None:
+    """Names the only one who may sign in: nobody in particular when we are root."""
+    uid = os.geteuid()
+    return None if uid == 0 else pwd.getpwuid(uid).pw_name
+
+
+def make_ready(wishes: Wishes, say: Say) -> Prepared:
+    """Does all that comes before the first process.
+
+    Raises:
+        StackProblem: something is missing, wrong or in the way.
+    """
+    home, person = wishes.home, the_person()
+    if left := leftovers.clear(home):
+        say(f"ended {left} processes that an earlier run had left behind")
+    refuse_open_password(wishes.host, person)
+    ports.require_free(wishes.host, wishes.port)
+    settings = read_settings(home.config_file, say)
+    made = secret_files.make_missing(home.secrets)
+    choice = gpus.choose(settings.inventory.source if wishes.gpus == "auto" else wishes.gpus)
+    installed = node.install_parts(node.cache_directory(os.environ, home.path), say)
+    plan = plan_wiring(wishes, settings, installed, source=choice.source)
+    wiring.save(home, plan)
+    new_password = person is not None and secret_files.PASSWORD in made
+    return Prepared(plan, new_password, choice.sentence)
+
+
+def read_settings(path: Path, say: Say) -> Settings:
+    """Reads `mlhub.yaml`; writes one to begin with where there is none.
+
+    Raises:
+        StackProblem: something in it is wrong; each finding has its line.
+    """
+    try:
+        with path.open("x") as file:
+            file.write(default_yaml())
+        path.chmod(0o600)
+        say(f"wrote the settings {path}: change them as you like")
+    except FileExistsError:
+        pass  # an operator's file is never touched
+    try:
+        return load(path)
+    except ConfigurationError as error:
+        raise StackProblem(
+            f"The settings cannot be used:\n{error}\n",
+            remedy="Mend them and check them with `mlhub config check`.",
+        ) from error
+
+
+def refuse_open_password(host: str, person: str | None) -> None:
+    """Keeps the generated password off the network, where anybody could listen to it.
+
+    Raises:
+        StackProblem: the stack would be reachable from other machines by that password.
+    """
+    if person is not None and host not in LOOPBACKS:
+        raise StackProblem(
+            f"Without root the stack listens on this machine only, not on {host}",
+            remedy="Leave --host away, and reach it from elsewhere through "
+            "`ssh -L 8000:127.0.0.1:8000 this-machine`.",
+        )
+
+
+def plan_wiring(
+    wishes: Wishes, settings: Settings, installed: node.NodeParts, *, source: str
+) -> Wiring:
+    """Gives every part its port."""
+    names = parts.services_to_run(settings)
+    hub, proxy_api, *others = ports.free_internal(2 + len(names))
+    return Wiring(
+        host=wishes.host,
+        port=wishes.port,
+        base_url=settings.hub.prefix,
+        hub_port=hub,
+        proxy_api_port=proxy_api,
+        service_ports=dict(zip(names, others, strict=True)),
+        person=the_person(),
+        gpus=source,
+        node=str(installed.node),
+        proxy=str(installed.proxy),
+        code_server=str(installed.code_server),
+    )
+
+
+def how_to_sign_in(home: Home, ready: Prepared) -> list[str]:
+    """Tells a person what there is, where to go, and what to type there."""
+    plan, path = ready.wiring, home.secrets / secret_files.PASSWORD
+    lines = [ready.found, f"mlhub is up: {plan.url}"]
+    if plan.person is None:
+        return [*lines, "Sign in with any account of this machine and its password."]
+    if not ready.new_password:
+        return [*lines, f"Sign in as {plan.person}; the password is in {path}"]
+    password = secret_files.read(home.secrets, secret_files.PASSWORD)
+    lines.append(f"Sign in as {plan.person} with the password {password}")
+    return [*lines, f"It is shown this once and kept in {path}"]
