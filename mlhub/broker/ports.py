@@ -71,6 +71,10 @@ class History(Protocol):
 class Clock(Protocol):
     """Time where no database keeps it, and the monotonic clock everywhere."""
 
+    @property
+    def simulated(self) -> bool:
+        """Whether it is moved by hand: then its time counts, even where a database keeps one."""
+
     def now(self) -> datetime:
         """The wall clock: aware, UTC."""
 

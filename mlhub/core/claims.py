@@ -99,8 +99,15 @@ class Placement:
     Attributes:
         devices: UUIDs, sorted.
         memory: MiB, of all devices together.
+        shares: how many leases fit at once on each of `devices`; empty when one does on each.
     """
 
     node: str
     devices: tuple[str, ...]
     memory: int = 0
+    shares: tuple[int, ...] = ()
+
+    @property
+    def capacities(self) -> tuple[tuple[str, int], ...]:
+        """Each device with how many leases fit on it at once."""
+        return tuple(zip(self.devices, self.shares or (1,) * len(self.devices), strict=True))

@@ -37,11 +37,13 @@ def place(devices: Iterable[Device], count: int, taken: Mapping[str, int]) -> Pl
     if not fitting or count < 1:
         return None
     _, node = min(fitting)
-    chosen = _pick(by_node[node], count, free, taken)
+    chosen = sorted(_pick(by_node[node], count, free, taken), key=lambda device: device.uuid)
+    shares = tuple(device.shares for device in chosen)
     return Placement(
         node=node,
-        devices=tuple(sorted(device.uuid for device in chosen)),
+        devices=tuple(device.uuid for device in chosen),
         memory=sum(device.memory // device.shares for device in chosen),
+        shares=shares if max(shares) > 1 else (),
     )
 
 
