@@ -82,7 +82,7 @@ class MemoryStore:
 
 def _check_devices(ledger: Ledger, changed: Iterable[Lease]) -> None:
     taken = ledger.taken()
-    for lease in changed:
+    for lease in {row.id: row for row in changed}.values():
         for device, fits in lease.placement.capacities if lease.live else ():
             if taken[device] > fits:
                 raise BrokenInvariant(f"{device} has {taken[device]} leases, but fits {fits}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from mlhub.core.devices import Inventory
 from mlhub.core.leases import LeaseStatus
@@ -12,6 +13,8 @@ from mlhub.core.ledger import Ledger, UsageEntry
 from mlhub.core.lifecycle import Observation, Presence
 from mlhub.core.policy import Policy
 from mlhub.core.quotas import use_of
+
+QUIET: Final = timedelta(seconds=120)  # invariant I11
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,19 @@ def examine(
     return [Finding(name, says, not bad, "; ".join(bad)) for name, says, bad in rows]
 
 
-def examine_usage(entries: list[UsageEntry]) -> Finding:
-    """I7: billed intervals of one lease are in order and never overlap."""
+def examine_usage(entries: list[UsageEntry], stepped_back: timedelta = timedelta(0)) -> Finding:
+    """I7: billed intervals of one lease are in order and never overlap.
+
+    Args:
+        entries: in the order in which they were written.
+        stepped_back: by how much the wall clock was set back in that time, in all: an interval
+            after such a step may seem to lie in one from before it.
+    """
     bad: list[str] = []
     last: dict[str, datetime] = {}
-    for entry in sorted(entries, key=lambda row: (row.lease_id, row.start)):
-        if entry.end <= entry.start or entry.start < last.get(entry.lease_id, entry.start):
+    for entry in entries:
+        earliest = last.get(entry.lease_id, entry.start) - stepped_back
+        if entry.end <= entry.start or entry.start < earliest:
             bad.append(f"lease {entry.lease_id} at {entry.start:%Y-%m-%d %H:%M:%S}")
         last[entry.lease_id] = entry.end
     return Finding("I7", "billed intervals lie inside what was observed", not bad, "; ".join(bad))
@@ -101,15 +111,15 @@ def _outlived(
 ) -> list[str]:
     bad = []
     for lease in ledger.leases.values():
-        gone = lease.id in seen and seen[lease.id].presence is Presence.GONE
+        presence = seen[lease.id].presence if lease.id in seen else Presence.UNKNOWN
         asked = lease.stop_asked_at
         late = asked is not None and now > asked + 4 * policy.stop_timeout
         forgotten = (
             lease.status is LeaseStatus.ACTIVE
-            and gone
+            and presence is Presence.GONE
             and lease.seen_at is not None
-            and now - lease.seen_at > timedelta(seconds=120)
+            and now > lease.seen_at + QUIET
         )
-        if late or forgotten:
+        if forgotten or (late and presence is Presence.THERE):
             bad.append(f"lease {lease.id} of {lease.ask.user} is still {lease.status}")
     return bad

@@ -41,7 +41,7 @@ def test_a_bill_begins_where_the_last_one_ended():
     assert (first.end, second.start) == (NOON + HOUR, NOON + HOUR)
     assert first.hours + second.hours == 4
     assert bill(row, NOON + 2 * HOUR, Decimal(1))[1] == ()
-    assert examine_usage([second, first]).ok
+    assert examine_usage([first, second]).ok
     assert not examine_usage([first, first]).ok
 
 

@@ -1,0 +1,261 @@
+"""Claims, queue, leases and the sweep, as people meet them."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from mlhub.broker.ports import HubUser, Page
+from mlhub.core.decisions import Denied, Granted, Queued, Reason
+from mlhub.core.errors import Conflict
+from mlhub.core.leases import EndReason, LeaseStatus
+from mlhub.core.policy import Limit
+from tests.broker.world import SECOND, World
+from tests.core.making import HOUR, MINUTE
+
+
+@pytest.fixture
+async def world():
+    return await World(gpus=2).open()
+
+
+async def test_a_claim_is_granted_and_its_server_holds_the_lease(world):
+    decision = await world.spawn("a")
+    assert isinstance(decision, Granted)
+    await world.tick()
+    assert (await world.live())["a"].status is LeaseStatus.ACTIVE
+
+
+async def test_the_same_key_is_the_same_claim_and_another_body_is_a_conflict(world):
+    first = await world.ask("a", key="k" * 8)
+    again = await world.ask("a", key="k" * 8)
+    assert isinstance(first, Granted)
+    assert first.lease.id == again.lease.id
+    assert len(await world.live()) == 1
+    with pytest.raises(Conflict, match="Idempotency-Key"):
+        await world.ask("a", key="k" * 8, count=2)
+
+
+async def test_a_denial_is_repeated_word_for_word_for_its_key(world):
+    first = await world.ask("a", key="k" * 8, count=3)
+    world.lose(0)
+    assert await world.ask("a", key="k" * 8, count=3) == first
+    assert first.reason is Reason.TOO_MANY
+
+
+async def test_a_full_house_refuses_with_the_place_one_would_have(world):
+    await world.spawn("a", count=2)
+    denied = await world.ask("b")
+    assert isinstance(denied, Denied)
+    assert denied.message.startswith("All 2 A100 80 GB are in use; you would be 1st in the queue")
+    assert (denied.limit, denied.used) == (2, 2)
+    assert denied.retry_at is not None
+
+
+async def test_those_who_wait_keep_their_order_and_get_their_server_by_itself(world):
+    await world.spawn("a", count=2)
+    second, third = await world.ask("b", wait=True), await world.ask("c", wait=True, count=2)
+    assert isinstance(second, Queued)
+    assert (second.position, third.position) == (1, 2)
+    await world.hub.stop("a", "")
+    await world.tick(times=2)
+    assert world.hub.servers.keys() == {("b", "")}
+    assert (await world.live())["b"].from_queue
+    await world.hub.stop("b", "")
+    await world.tick(times=2)
+    assert world.hub.servers.keys() == {("c", "")}
+
+
+async def test_leaving_the_queue_lets_the_next_one_in(world):
+    await world.spawn("a")
+    large = await world.ask("b", wait=True, count=2)
+    small = await world.ask("c", wait=True, hours=24)
+    assert isinstance(small, Queued)
+    await world.broker.cancel(large.claim.id, by="b")
+    assert (await world.broker.cancel(large.claim.id, by="b")).why
+    await world.tick()
+    assert ("c", "") in world.hub.servers
+
+
+async def test_a_new_ask_for_the_same_server_takes_the_place_of_the_waiting_one(world):
+    await world.spawn("a", count=2)
+    old = await world.ask("b", wait=True)
+    await world.ask("b", wait=True, count=2)
+    denied = await world.broker.standing(old.claim)
+    assert (denied.reason, len((await world.ledger()).waiting())) == (Reason.CANCELLED, 1)
+
+
+async def test_a_user_who_left_or_lost_the_right_while_waiting_is_passed_over():
+    world = await World(gpus=1, members={"lab": Limit(devices=1)}, everyone=Limit(devices=0)).open()
+    world.users("a", "b", "c", "d", groups=("lab",))
+    await world.ask("a", groups=("lab",))
+    for user in "bcd":
+        await world.ask(user, groups=("lab",), wait=True)
+    del world.hub.users["b"]
+    world.hub.users["c"] = HubUser("c", False, ())
+    await world.tick(MINUTE * 5, times=1)
+    await world.tick(times=8)
+    assert world.hub.servers.keys() == {("d", "")}
+    reasons = [row.reason for _, row in await world.store.ended_leases(None, Page())]
+    assert reasons.count(EndReason.NOT_ALLOWED) == 2
+
+
+async def test_a_server_that_runs_already_is_offered_the_switch_and_not_restarted(world):
+    await world.spawn("a")
+    await world.spawn("b")
+    await world.ask("a", wait=True)
+    pid = world.hub.servers["a", ""].pid
+    await world.hub.stop("b", "")
+    await world.tick(times=3)
+    assert world.hub.servers["a", ""].pid == pid
+    assert world.told.events("a") == ["switch-offer"]
+    await world.tick(MINUTE, times=11)
+    assert world.hub.servers["a", ""].pid == pid
+    assert len((await world.ledger()).leases) == 1
+
+
+async def test_an_unvisited_server_from_the_queue_passes_on_after_the_claim_window(world):
+    await world.spawn("a", count=2)
+    await world.ask("b", wait=True, count=2)
+    await world.ask("c", wait=True, count=2)
+    await world.hub.stop("a", "")
+    await world.tick(times=2)
+    await world.tick(MINUTE, times=11)
+    await world.tick(times=2)
+    assert world.hub.servers.keys() == {("c", "")}
+    await world.broker.use((await world.live())["c"].id)
+    await world.tick(MINUTE, times=15)
+    assert world.hub.servers.keys() == {("c", "")}
+
+
+async def test_at_its_end_a_lease_is_warned_and_stopped_only_for_someone_who_waits(world):
+    await world.spawn("a", count=2, hours=1)
+    await world.tick(MINUTE, times=90)
+    assert ("a", "") in world.hub.servers
+    await world.ask("b", wait=True)
+    await world.tick(MINUTE, times=29)
+    assert world.told.events("a") == ["ending"]
+    assert ("a", "") in world.hub.servers
+    await world.tick(MINUTE, times=4)
+    assert world.hub.servers.keys() == {("b", "")}
+
+
+async def test_release_frees_the_devices_only_when_the_holder_is_gone(world):
+    decision = await world.spawn("a", count=2)
+    await world.ask("b", wait=True)
+    world.hub.servers["a", ""].stubborn = True
+    await world.broker.release(decision.lease.id, by="root", why="maintenance at noon")
+    await world.tick(times=5)
+    assert (await world.live())["a"].status is LeaseStatus.ENDING
+    assert ("a", "released", "maintenance at noon") in world.told.texts
+    await world.tick(times=30)
+    assert world.hub.servers.keys() == {("b", "")}
+
+
+async def test_a_crash_ends_the_lease_at_the_next_sweep(world):
+    await world.spawn("a", count=2)
+    await world.tick(times=90)
+    del world.hub.servers["a", ""]
+    await world.tick()
+    assert not (await world.ledger()).leases
+    usage = [row for _, row in await world.store.usage("a", Page())]
+    assert sum((row.hours for row in usage), start=0) <= 2 * 90 / 3600 + 1e-4
+    assert usage
+
+
+async def test_a_user_who_restarts_a_crashed_server_at_once_is_not_refused_by_their_own_lease():
+    world = await World(gpus=1, everyone=Limit(devices=1)).open()
+    await world.spawn("a")
+    del world.hub.servers["a", ""]
+    assert isinstance(await world.spawn("a"), Granted)
+
+
+async def test_a_start_that_fails_is_tried_again_and_then_passes_to_the_next(world):
+    await world.spawn("a", count=2)
+    await world.ask("b", wait=True, count=2)
+    await world.ask("c", wait=True, count=2)
+    world.hub.refuses = "please sign in again"
+    await world.hub.stop("a", "")
+    await world.tick(times=2)
+    assert "start-refused" in world.told.events("b")
+    await world.tick(MINUTE, times=11)
+    world.hub.refuses = ""
+    await world.tick(MINUTE, times=2)
+    assert world.hub.servers.keys() == {("c", "")}
+
+
+async def test_nothing_is_lost_when_the_hub_is_away_for_an_hour(world):
+    await world.spawn("a", count=2)
+    await world.ask("b", wait=True)
+    world.hub.away = True
+    del world.hub.servers["a", ""]
+    await world.tick(times=3)
+    assert (await world.live()).keys() == {"b"}
+    world.hub.away = False
+    await world.tick(MINUTE, times=2)
+    assert world.hub.servers.keys() == {("b", "")}
+
+
+async def test_unseen_processes_are_neither_ended_nor_billed(world):
+    await world.spawn("a")
+    await world.tick(times=61)
+    world.hub.blind = True
+    await world.tick(MINUTE, times=60)
+    usage = [row for _, row in await world.store.usage("a", Page())]
+    assert ("a", "") in world.hub.servers
+    assert max(row.end for row in usage) < world.clock.now() - 59 * MINUTE
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
+async def test_a_step_of_the_clock_neither_shortens_nor_lengthens_a_lease(world, step):
+    await world.spawn("a", count=2, hours=1)
+    await world.ask("b", wait=True)
+    await world.tick(MINUTE, times=10)
+    world.step_clock(step)
+    await world.tick(MINUTE, times=45)
+    assert ("a", "") in world.hub.servers
+    assert await world.findings() == []
+    await world.tick(MINUTE, times=10)
+    assert world.hub.servers.keys() == {("b", "")}
+    hours = sum((row.hours for _, row in await world.store.usage("a", Page())), start=0)
+    assert 1.9 < hours < 2.2
+
+
+async def test_gpus_that_cannot_be_asked_are_given_out_for_a_minute_at_most(world):
+    await world.tick()
+    world.stock.broken = "the driver does not answer"
+    await world.tick(SECOND * 3)
+    assert isinstance(await world.ask("a"), Granted)
+    await world.tick(MINUTE, times=2)
+    denied = await world.ask("b")
+    assert denied.reason is Reason.OUT_OF_SERVICE
+    world.stock.broken = ""
+    await world.tick(SECOND * 3)
+    assert isinstance(await world.ask("c"), Granted)
+
+
+async def test_the_holder_of_a_lost_device_is_told_once(world):
+    await world.spawn("a", count=2)
+    await world.tick()
+    world.lose(0)
+    await world.tick(SECOND * 3, times=5)
+    assert world.told.events("a") == ["device-trouble"]
+
+
+async def test_renewal_is_for_when_nobody_waits_and_never_longer_than_allowed():
+    world = await World(gpus=1, everyone=Limit(duration=8 * HOUR)).open()
+    lease = (await world.spawn("a")).lease
+    await world.tick(HOUR)
+    renewed = await world.broker.renew(lease.id, timedelta(days=30), by="a")
+    assert renewed.ends_at == world.clock.now() + 8 * HOUR
+    await world.ask("b", wait=True)
+    with pytest.raises(Conflict, match="waiting"):
+        await world.broker.renew(lease.id, HOUR, by="a")
+
+
+async def test_a_thousand_claims_at_once_get_exactly_the_devices_there_are():
+    world = await World(gpus=100).open()
+    asked = [world.ask("a", server=f"s{i}", key=f"key-{i:05d}") for i in range(1000)]
+    decisions = await asyncio.gather(*asked)
+    assert sum(isinstance(d, Granted) for d in decisions) == 100
+    assert await world.findings() == []
