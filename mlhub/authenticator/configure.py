@@ -120,7 +120,7 @@ def _check_secrets(plan: Plan) -> None:
 def _set_up(c: Any, plan: Plan) -> None:
     settings = plan.settings
     c.JupyterHub.authenticator_class = MultiAuthenticator
-    c.JupyterHub.template_paths.append(str(TEMPLATES))
+    c.JupyterHub.template_paths.insert(0, str(TEMPLATES))
     c.MultiAuthenticator.plan = plan
     c.MultiAuthenticator.any_allow_config = True  # the rules are each method's own
     c.MultiAuthenticator.manage_groups = settings.groups_managed

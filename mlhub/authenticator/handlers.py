@@ -123,6 +123,8 @@ class ProviderCallbackHandler(_ProviderPage, OAuthCallbackHandler):
     def check_arguments(self) -> None:
         """Checks error, code and state of what the provider sent."""
         self.check_error()
+        if not self.sign_in_provider.is_issuer(self.get_argument("iss", "")):
+            raise SignInRefused("This answer is of another provider. Start again.", code=400)
         try:
             self.check_code()
             self.check_state()

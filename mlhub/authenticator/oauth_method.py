@@ -64,6 +64,10 @@ class OAuthMethod(OAuthenticator):
         """Brings a name in the settings to the form of this provider's logins."""
         return fold_case(name)
 
+    def is_issuer(self, issuer: str) -> bool:
+        """Says whether an answer may be this provider's by the issuer it names (RFC 9207)."""
+        return True
+
     async def prepare(self) -> None:
         """Makes the provider's addresses known; called before each use of them."""
 

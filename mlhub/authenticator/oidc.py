@@ -78,6 +78,11 @@ class OidcMethod(OAuthMethod, GenericOAuthenticator):
             return f"{self.label} has not verified the e-mail address of this account."
         return None
 
+    def is_issuer(self, issuer: str) -> bool:
+        """Says whether an answer may be this provider's by the issuer it names (RFC 9207)."""
+        known = self.settings.issuer
+        return not issuer or known is None or issuer == known
+
     async def prepare(self) -> None:
         """Reads the discovery document, once.
 

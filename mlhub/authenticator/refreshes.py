@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
-JUST_NOW_SECONDS = 10.0
+JUST_NOW_SECONDS = 2.0
 
 
 class Refreshes:

@@ -68,5 +68,5 @@ def person_refusal(rules: HouseRules, name: str) -> str | None:
     return (
         f"This hub runs without root, as '{rules.person}': only '{rules.person}' can sign in here; "
         f"'{name}' would work in the files of '{rules.person}'. For several people, "
-        "start it with root (`sudo make up`)."
+        "start it with root: sudo make up."
     )
