@@ -12,6 +12,5 @@ def configure(c: Any, settings: str) -> None:
         c: JupyterHub's configuration object.
         settings: The path of `mlhub.yaml`.
     """
-    c.JupyterHub.spawner_class = "simple"
-    c.SimpleLocalProcessSpawner.home_dir_template = f"{settings}.homes/{{username}}"
+    c.JupyterHub.spawner_class = "jupyterhub.spawner.LocalProcessSpawner"
     c.JupyterHub.allow_named_servers = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mlhub.stack.wiring import load_json, save_json
 
 MARK = "MLHUB_STACK"  # in the environment of every process of a stack: the path of its home
 RECORD = "processes.json"
+LOOK_EVERY_S = 0.2
 SAME_START_S = 0.5  # psutil's start times of one process, read twice, differ by less
 
 
@@ -103,10 +105,23 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float = 5.0) -> list
     """
     processes = list(processes)
     each(processes, "terminate")
-    _, stubborn = psutil.wait_procs(processes, timeout=patience_s)
+    stubborn = wait_for_end(processes, limit_s=patience_s)
     each(stubborn, "kill")
-    _, alive = psutil.wait_procs(stubborn, timeout=patience_s)
-    return [p for p in alive if not is_dead(p)]
+    return wait_for_end(stubborn, limit_s=patience_s)
+
+
+def wait_for_end(processes: list[psutil.Process], *, limit_s: float) -> list[psutil.Process]:
+    """Waits for processes to end; one whose parent has not taken note of its end has ended too.
+
+    Returns:
+        Those that have not ended within `limit_s` seconds.
+    """
+    deadline = time.monotonic() + limit_s
+    alive = [p for p in processes if not is_dead(p)]
+    while alive and time.monotonic() < deadline:
+        psutil.wait_procs(alive, timeout=LOOK_EVERY_S)
+        alive = [p for p in alive if not is_dead(p)]
+    return alive
 
 
 def each(processes: Iterable[psutil.Process], action: str, *words: Any) -> None:

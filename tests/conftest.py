@@ -1,0 +1,76 @@
+"""What every test may use: a stack, people to use it, and a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.people import Person, os_user
+from tests.running import Stack, running_stack
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def open_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory for stacks that every OS user can pass through; pytest's own are private."""
+    directory = tmp_path_factory.mktemp("stacks")
+    for step in (directory, *directory.parents):
+        if step.owner() == Path.home().owner() and not step.stat().st_mode & 0o001:
+            step.chmod(step.stat().st_mode | 0o011)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def stack(open_directory: Path) -> Iterator[Stack]:
+    """One stack with simulated GPUs for all tests that leave it as they found it."""
+    with running_stack(open_directory / "shared", words=["--gpus", "simulated"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def ada() -> Iterator[Person]:
+    """An OS user."""
+    with os_user("ada") as person:
+        yield person
+
+
+@pytest.fixture(scope="session")
+def bob() -> Iterator[Person]:
+    """Another OS user."""
+    with os_user("bob") as person:
+        yield person
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser for a module without `async` tests: its driver keeps an event loop of its own."""
+    found = os.environ.get("MLHUB_CHROMIUM") or shutil.which("chromium")
+    if found is None:
+        text = "Chromium is missing (Debian's package chromium, or name one in MLHUB_CHROMIUM)"
+        pytest.fail(text) if os.environ.get("CI") == "true" else pytest.skip(text)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page of a fresh browser profile: nobody is signed in."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
