@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from mlhub.configuration.problems import Path
 from mlhub.configuration.values import FlavorName, LongText, Section, SomeTime, Text, spelled
+from mlhub.profiles.reading import slugify
 
 Slug = Annotated[
     str, *spelled(r"[a-z0-9][a-z0-9-]{0,62}", "use small letters, digits and '-', such as minimal")
@@ -64,6 +65,7 @@ class Choice(ProfilePart):
     """One answer to an option."""
 
     default: bool = False
+    description: LongText | None = None
 
 
 class UnlistedChoice(ProfilePart):
@@ -91,8 +93,8 @@ class Profile(ProfilePart):
     description: LongText | None = None
     default: bool = False
     profile_options: dict[Text, Option] = Field(default_factory=dict)
-    gpus: Literal["any", "none"] | None = Field(
-        None, description="any: every flavor of the inventory is offered, with its count"
+    gpus: Literal["any"] | None = Field(
+        None, description="any: every flavor of the inventory is offered, and how many of it"
     )
     duration: SomeTime | None = Field(
         None, description="what a claim of this profile gets that names none"
@@ -119,8 +121,7 @@ def slug_of(profile: dict[str, Any]) -> str:
     """The profile's name in the API: its slug, else its display name in small letters."""
     if profile.get("slug"):
         return str(profile["slug"])
-    words = re.sub(r"[^a-z0-9]+", "-", str(profile.get("display_name", "")).lower())
-    return words.strip("-") or "profile"
+    return slugify(str(profile.get("display_name", "")))
 
 
 def overrides(profile: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -11,9 +11,11 @@ from mlhub.configuration.problems import Path, Problem, Severity
 from mlhub.configuration.profiles import PLACEHOLDER, overrides, slug_of
 from mlhub.configuration.schema import nearest
 from mlhub.core.quantities import format_duration, parse_duration, plural
+from mlhub.profiles.asking import RESOURCE_KEYS
+from mlhub.profiles.reading import RESERVED
 
 GPU_RESOURCE: Final = "nvidia.com/"
-RESOURCE_KEYS: Final = ("extra_resource_limits", "extra_resource_guarantees")
+GPU_OPTIONS: Final = frozenset({"gpu", "count"})  # what `gpus: any` brings
 
 
 def contradictions(data: dict[str, Any]) -> list[Problem]:
@@ -95,6 +97,20 @@ def too_many_devices(draft: Draft) -> Iterator[Problem]:
         if most is not None and count > most:
             text = f"It asks for {count}; nobody's limit is above {plural(most, 'GPU')}."
             yield Problem((*path, "count"), text)
+
+
+def taken_option_names(draft: Draft) -> Iterator[Problem]:
+    """An option has a name that forms and REST bodies use for something else."""
+    for index, profile in draft.profiles.items():
+        brought = GPU_OPTIONS if profile.get("gpus") else frozenset()
+        for name in profile.get("profile_options") or {}:
+            path: Path = ("profiles", index, "profile_options", name)
+            if name in brought:
+                text = f"`gpus: any` brings an option '{name}' of its own."
+                yield Problem(path, text, "Call this one otherwise.", at_key=True)
+            elif name in RESERVED or name.endswith("--unlisted-choice"):
+                text = f"'{name}' means something else in forms and REST bodies."
+                yield Problem(path, text, "Call this one otherwise.", at_key=True)
 
 
 def doubles(draft: Draft) -> Iterator[Problem]:
@@ -231,6 +247,7 @@ RULES: Final[tuple[Callable[[Draft], Iterable[Problem]], ...]] = (
     two_ways_to_ask,
     incomplete_asks,
     too_many_devices,
+    taken_option_names,
     doubles,
     several_defaults,
     durations_over_limits,

@@ -103,5 +103,5 @@ class SimulationSettings(Section):
     """For trials and tests of mlhub itself."""
 
     clock_file: FilePath | None = Field(
-        None, description="a file whose number of seconds is added to the clock"
+        None, description="a file with the number of seconds that the clock is moved on"
     )

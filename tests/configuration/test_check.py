@@ -297,6 +297,16 @@ CONTRADICTIONS = {
         "mlhub.yaml:1:69: profiles[0].kubespawner_override.gpu: `gpus: any` and a choice of its "
         "own both ask for GPUs. Remove one of them.",
     ),
+    "an option that `gpus: any` brings already": (
+        "profiles: [{display_name: A, gpus: any, profile_options: {count: {}}}]",
+        "mlhub.yaml:1:59: profiles[0].profile_options.count: `gpus: any` brings an option 'count' "
+        "of its own. Call this one otherwise.",
+    ),
+    "an option of a name that means something else": (
+        "profiles: [{display_name: A, profile_options: {wait: {}}}]",
+        "mlhub.yaml:1:48: profiles[0].profile_options.wait: 'wait' means something else in forms "
+        "and REST bodies. Call this one otherwise.",
+    ),
     "how many, but not which": (
         "profiles: [{display_name: A, kubespawner_override: {gpu: {count: 2}}}]",
         "mlhub.yaml:1:58: profiles[0].kubespawner_override.gpu: It says how many GPUs, but no "

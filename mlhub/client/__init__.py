@@ -1,0 +1,38 @@
+"""The async client of the quota service; what the spawners and the command line use."""
+
+from mlhub.client.answers import (
+    ClaimAnswer,
+    DeviceView,
+    Finding,
+    FlavorView,
+    InventoryView,
+    LeasePage,
+    LeaseView,
+    MeView,
+    TicketView,
+    WaitingView,
+)
+from mlhub.client.broker_client import BrokerClient
+from mlhub.client.errors import NoToken, Problem, Refused, ServiceUnavailable
+from mlhub.client.transport import Patience
+from mlhub.client.wishes import Wish
+
+__all__ = [
+    "BrokerClient",
+    "ClaimAnswer",
+    "DeviceView",
+    "Finding",
+    "FlavorView",
+    "InventoryView",
+    "LeasePage",
+    "LeaseView",
+    "MeView",
+    "NoToken",
+    "Patience",
+    "Problem",
+    "Refused",
+    "ServiceUnavailable",
+    "TicketView",
+    "WaitingView",
+    "Wish",
+]
