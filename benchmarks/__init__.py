@@ -1,0 +1,1 @@
+"""Figures for the README: each module prints one JSON object on its last line."""
