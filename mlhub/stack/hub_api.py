@@ -47,7 +47,7 @@ async def wait_for(url: str, *, limit_s: float) -> bool:
     return True
 
 
-async def post(home: Home, wiring: Wiring, path: str, body: Any, *, limit_s: float) -> bool:
+async def post(home: Home, wiring: Wiring, path: str, *, body: Any, limit_s: float) -> bool:
     """Posts to the hub's API with the stack's own token.
 
     Returns:
@@ -70,7 +70,7 @@ async def post(home: Home, wiring: Wiring, path: str, body: Any, *, limit_s: flo
 async def restore_routes(home: Home, wiring: Wiring, *, limit_s: float = 60.0) -> None:
     """Makes the hub tell a new proxy its routes; by itself it looks only every five minutes."""
     deadline = time.monotonic() + limit_s
-    while not await post(home, wiring, "/proxy", {}, limit_s=EACH_S):
+    while not await post(home, wiring, "/proxy", body={}, limit_s=EACH_S):
         if time.monotonic() > deadline:
             log.warning("the hub could not be asked to restore the proxy's routes")
             return
@@ -79,4 +79,5 @@ async def restore_routes(home: Home, wiring: Wiring, *, limit_s: float = 60.0) -
 
 async def shut_down(home: Home, wiring: Wiring) -> None:
     """Asks the hub to stop every server and then itself."""
-    await post(home, wiring, "/shutdown", {"servers": True, "proxy": False}, limit_s=EACH_S)
+    body = {"servers": True, "proxy": False}
+    await post(home, wiring, "/shutdown", body=body, limit_s=EACH_S)

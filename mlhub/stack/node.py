@@ -131,9 +131,10 @@ def install(part: Part, place: Path, node_root: Path) -> None:
     try:
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(LISTS / part.name / name, unfinished / name)
-        run_npm("ci", unfinished, node_root, part)
+        run_npm("ci", unfinished, node_root=node_root, part=part)
         for inner in part.inner:
-            run_npm("install", unfinished / inner, node_root, part)  # `ci` refuses VS Code's list
+            # `ci` refuses VS Code's own lists, which differ a little from what it depends on
+            run_npm("install", unfinished / inner, node_root=node_root, part=part)
         move_into_place(unfinished, place)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -156,7 +157,7 @@ def clear_unfinished(place: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def run_npm(verb: str, directory: Path, node_root: Path, part: Part) -> None:
+def run_npm(verb: str, directory: Path, *, node_root: Path, part: Part) -> None:
     """Installs what the directory's pinned list names, running no script of any package.
 
     Raises:

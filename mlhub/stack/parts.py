@@ -49,7 +49,7 @@ def services_to_run(settings: Settings) -> list[str]:
 def all_parts(home: Home, wiring: Wiring) -> list[Part]:
     """Lists the processes in the order in which they start."""
     base = base_environment(home)
-    services = [service_part(home, wiring, base, name) for name in wiring.service_ports]
+    services = [service_part(home, wiring, base, name=name) for name in wiring.service_ports]
     return [proxy_part(home, wiring, base), hub_part(home, wiring, base), *services]
 
 
@@ -90,7 +90,7 @@ def hub_part(home: Home, wiring: Wiring, base: Mapping[str, str]) -> Part:
     return Part("hub", command, environment, home.hub)
 
 
-def service_part(home: Home, wiring: Wiring, base: Mapping[str, str], name: str) -> Part:
+def service_part(home: Home, wiring: Wiring, base: Mapping[str, str], *, name: str) -> Part:
     """A service, with the environment that the hub gives to the services it starts itself."""
     directory = home.data_of(name)
     directory.mkdir(exist_ok=True, mode=0o700)

@@ -21,7 +21,7 @@ from mlhub.stack.parts import Part
 from mlhub.stack.wiring import save_json
 
 STATES = "parts.json"
-TICK_S = 1.0
+TICK_S = 0.5
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 60.0
 HEALTHY_AFTER_S = 30.0
@@ -77,6 +77,7 @@ class Supervisor:
     revived: Callable[[str], Coroutine[None, None, None]]
     watches: dict[str, Watch] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _chores: asyncio.Task[None] | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def adopt_orphans(self) -> None:
@@ -86,8 +87,8 @@ class Supervisor:
 
     def start(self, part: Part) -> None:
         """Starts a part and keeps it running from now on."""
-        if not self._tasks:
-            self._tasks.append(asyncio.create_task(self._look_after()))
+        if self._chores is None:
+            self._chores = asyncio.create_task(self._look_after())
         self.watches[part.name] = watch = Watch(part)
         self._tasks.append(asyncio.create_task(self._keep(watch), name=part.name))
 
@@ -136,9 +137,12 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), delay)
 
     async def _look_after(self) -> None:
-        """Does the regular chores: takes note of ended orphans, records, cuts logs."""
+        """Does the chores, to the very end: takes note of ended orphans, records, cuts logs.
+
+        While the stack stops, the hub waits for servers whose end only we can take note of.
+        """
         seen: set[psutil.Process] = set()
-        while not self._stopping.is_set():
+        while True:
             self._reap()
             family = set(leftovers.children_of(psutil.Process()))
             if family != seen:
@@ -146,8 +150,7 @@ class Supervisor:
                 leftovers.record(self.home, family)
             for path in self.home.logs.glob("*.log"):
                 logs.rotate(path)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), TICK_S)
+            await asyncio.sleep(TICK_S)
 
     def _reap(self) -> None:
         """Takes note of the end of processes that were left to us by a part that ended."""
@@ -195,10 +198,10 @@ class Supervisor:
         running = [t for t in self._tasks if not t.done()]
         if running:
             await asyncio.wait(running, timeout=PATIENCE_S)
+        for task in (*self._tasks, *filter(None, [self._chores])):
+            task.cancel()
         await asyncio.to_thread(leftovers.clear, self.home)
         self._reap()
-        for task in self._tasks:
-            task.cancel()
         (self.home.run / STATES).unlink(missing_ok=True)
 
 
