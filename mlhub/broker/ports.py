@@ -113,7 +113,8 @@ class DeviceUse:
     Attributes:
         memory: MiB that it holds there; None when the driver does not say.
         lease_id: the lease in its environment, "" if there is none.
-        user: the OS user that it belongs to.
+        user: the OS user that it belongs to, "" when that is not known.
+        graphics: True when it only draws, as a desktop does, and does not compute.
     """
 
     device: str
@@ -121,11 +122,15 @@ class DeviceUse:
     user: str
     memory: int | None = None
     lease_id: str = ""
+    graphics: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceLoad:
-    """How busy a device is: both in percent, None when it is unknown (MIG has no GPU_UTIL)."""
+    """How busy a device is: percent of the time, and MiB of its memory that are in use.
+
+    None is unknown, never idle: MIG has no GPU_UTIL.
+    """
 
     device: str
     utilisation: float | None

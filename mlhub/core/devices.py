@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from itertools import chain, count
 from types import MappingProxyType
 
 from mlhub.core.errors import BadInput
@@ -30,12 +31,16 @@ class Health(StrEnum):
     LOST = "lost"
 
 
-_MIG_PROFILE = re.compile(r"(\d)g\.(\d{1,3})gb(\+me|\+gfx)?(\.\w+)?")
+_MIG_PROFILE = re.compile(r"(?:[1-7]c\.)?[1-7]g\.\d{1,3}gb(?:[+-][a-z]+(?:\.[a-z]+)?)?")
 
 
 @dataclass(frozen=True, slots=True)
 class MigProfile:
-    """The shape of a MIG device, such as ``1g.10gb``: compute slices and memory in GB."""
+    """The shape of a MIG device, such as ``1g.10gb``: compute slices and memory in GB.
+
+    Also those with extras (``1g.10gb+me``, ``1g.24gb-me``, ``2g.48gb+me.all``) and those that have
+    only a part of their instance's compute slices (``1c.3g.40gb``), as nvidia-smi writes them.
+    """
 
     name: str
 
@@ -136,7 +141,7 @@ class Flavor:
         return (
             device.profile == self.profile
             and device.sharing == self.sharing
-            and fnmatchcase(device.model.lower(), self.model.lower())
+            and fnmatchcase(device.model.casefold(), self.model.casefold())
             and all(labels.get(key) == value for key, value in self.selector.items())
         )
 
@@ -174,25 +179,57 @@ class Inventory:
         return {name: tuple(devices) for name, devices in found.items()}
 
 
+def with_missing(
+    seen: Iterable[Device], known: Iterable[Device], why: Callable[[Device], str]
+) -> tuple[Device, ...]:
+    """The devices that were seen now, and as lost those that were known before and are not there.
+
+    Args:
+        seen: what the hardware shows now.
+        known: what it has ever shown, as it was then.
+        why: what to tell people of a device that is missing.
+    """
+    there = tuple(seen)
+    uuids = {device.uuid for device in there}
+    missing = (
+        replace(device, health=Health.LOST, trouble=why(device))
+        for device in known
+        if device.uuid not in uuids
+    )
+    return tuple(sorted((*there, *missing), key=lambda device: (device.node, device.index)))
+
+
 def flavor_name(model: str, profile: str | None = None) -> str:
     """A slug for a driver's name: ``NVIDIA A100 80GB PCIe`` is ``a100-80gb-pcie``."""
     words = re.sub(r"^(nvidia|tesla|geforce)\s+", "", model.strip().lower())
     words = re.sub(r"^(tesla|geforce)\s+", "", words)
     slug = re.sub(r"[^a-z0-9.]+", "-", words).strip("-.") or "gpu"
-    return f"{slug}-{profile.replace('+', '-')}" if profile else slug
+    return f"{slug}-{profile.replace('+', '.')}" if profile else slug
 
 
 def flavors_of(devices: Iterable[Device]) -> tuple[Flavor, ...]:
-    """One flavor for each model, MIG profile and sharing that is there."""
-    found: dict[tuple[str, str | None, Sharing], Flavor] = {}
+    """One flavor for each model, MIG profile and sharing that is there; each has its own name."""
+    kinds: dict[tuple[str, str | None, Sharing], list[Device]] = {}
     for device in devices:
-        key = (device.model, device.profile, device.sharing)
-        if key not in found:
-            found[key] = _flavor_for(device)
-    return tuple(found.values())
+        key = (device.model.casefold(), device.profile, device.sharing)
+        kinds.setdefault(key, []).append(device)
+    names: set[str] = set()
+    found = []
+    for alike in kinds.values():
+        flavor = _flavor_for(alike)
+        name = next(name for name in _names_like(flavor.name) if name not in names)
+        names.add(name)
+        found.append(replace(flavor, name=name))
+    return tuple(found)
 
 
-def _flavor_for(device: Device) -> Flavor:
+def _names_like(name: str) -> Iterator[str]:
+    """The name, and with numbers: two models may differ in what a name cannot hold."""
+    return chain((name,), (f"{name}-{number}" for number in count(2)))
+
+
+def _flavor_for(alike: list[Device]) -> Flavor:
+    device = alike[0]
     label = re.sub(r"^NVIDIA\s+", "", device.model)
     shared = device.sharing is not Sharing.NONE
     resource = MigProfile(device.profile).resource if device.profile else "nvidia.com/gpu"
@@ -202,6 +239,7 @@ def _flavor_for(device: Device) -> Flavor:
         model=re.sub(r"([\[\]*?])", r"[\1]", device.model),
         profile=device.profile,
         sharing=device.sharing,
-        memory=device.memory // device.shares,
+        # The most that one may have: chips of one model differ when error correction is off.
+        memory=max(row.memory // row.shares for row in alike),
         resource=resource + (".shared" if shared else ""),
     )
