@@ -1,0 +1,5 @@
+"""The ledger in SQLite or PostgreSQL: `SqlStore`."""
+
+from mlhub.adapters.sql.store import SqlStore
+
+__all__ = ["SqlStore"]

@@ -1,0 +1,1 @@
+"""One module per revision, named and numbered in order; a released one is never edited."""
