@@ -2,10 +2,7 @@
 
 from mlhub.client.answers import (
     ClaimAnswer,
-    DeviceView,
     Finding,
-    FlavorView,
-    InventoryView,
     LeasePage,
     LeaseView,
     MeView,
@@ -14,6 +11,7 @@ from mlhub.client.answers import (
 )
 from mlhub.client.broker_client import BrokerClient
 from mlhub.client.errors import NoToken, Problem, Refused, ServiceUnavailable
+from mlhub.client.stock import DeviceView, FlavorView, InventoryView, NodeView
 from mlhub.client.transport import Patience
 from mlhub.client.wishes import Wish
 
@@ -28,6 +26,7 @@ __all__ = [
     "LeaseView",
     "MeView",
     "NoToken",
+    "NodeView",
     "Patience",
     "Problem",
     "Refused",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AwareDatetime
 
 from mlhub.core.decisions import Forecast
 
@@ -54,10 +53,6 @@ class LeaseView:
     simulated: bool = False
 
 
-def _id_of(value: Any) -> Any:
-    return value.get("id", "") if isinstance(value, dict) else value
-
-
 @dataclass(frozen=True, slots=True)
 class ClaimAnswer:
     """How a claim stands.
@@ -74,7 +69,7 @@ class ClaimAnswer:
     state: str
     reason: str = ""
     message: str = ""
-    claim: Annotated[str, BeforeValidator(_id_of)] = ""
+    claim: str = ""
     lease: LeaseView | None = None
     position: int | None = None
     expected: Forecast | None = None
@@ -90,99 +85,8 @@ class LeasePage:
 
 
 @dataclass(frozen=True, slots=True)
-class HolderView:
-    """Who has a device, as far as the asker may know."""
-
-    user: str
-    server: str = ""
-    since: Time | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceView:
-    """One device. `state` is `free`, `held`, `kept` (for the next in the queue), `out-of-service`.
-
-    Attributes:
-        memory_mib: of the whole device.
-        shares: leases that fit on it at once.
-        utilisation: percent; None when it is not known.
-    """
-
-    uuid: str
-    model: str
-    memory_mib: int
-    state: str
-    index: int = 0
-    profile: str | None = None
-    sharing: str = "none"
-    shares: int = 1
-    flavor: str | None = None
-    trouble: str = ""
-    holder: HolderView | None = None
-    utilisation: float | None = None
-    memory_used_mib: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    """A machine and its devices."""
-
-    name: str
-    schedulable: bool = True
-    trouble: str = ""
-    devices: tuple[DeviceView, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FlavorView:
-    """One flavor as it stands for the asker.
-
-    Attributes:
-        kept: free, but promised to the head of the queue.
-        max_count: the most that one claim can get.
-        now: whether one would be granted at once.
-        expected: when the turn of one who joined now would come.
-        why_not: why the asker may not use it.
-    """
-
-    name: str
-    display_name: str
-    total: int
-    free: int
-    held: int
-    kept: int
-    out_of_service: int
-    waiting: int
-    max_count: int
-    now: bool
-    allowed: bool = True
-    why_not: str = ""
-    description: str = ""
-    memory_mib: int = 0
-    sharing: str = "none"
-    resource: str = ""
-    price: float = 0.0
-    expected: Forecast | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InventoryView:
-    """What exists and what is free, at an instant.
-
-    Attributes:
-        problem: why it may be out of date; "" when it is not.
-    """
-
-    taken_at: Time
-    simulated: bool
-    flavors: tuple[FlavorView, ...]
-    nodes: tuple[NodeView, ...] = ()
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class WaitingView:
-    """A claim in the queue; `user` is None where the asker may not know it."""
+    """A claim in the queue; `user` and `server` are None where the asker may not know them."""
 
     id: str
     flavor: str
@@ -190,10 +94,19 @@ class WaitingView:
     position: int
     submitted_at: Time
     user: str | None = None
+    server: str | None = None
     mine: bool = False
     priority: int = 0
     expected: Forecast | None = None
     blocked: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePage:
+    """A part of the queues; `next` is the `after` of the part that follows."""
+
+    items: tuple[WaitingView, ...]
+    next: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +130,16 @@ class UseView:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeView:
+    """What a person was told lately."""
+
+    number: int
+    event: str
+    text: str
+    lease_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MeView:
     """The asker: who they are to the service, what they may, have, wait for, and had."""
 
@@ -228,6 +151,7 @@ class MeView:
     claims: tuple[WaitingView, ...] = ()
     leases: tuple[LeaseView, ...] = ()
     ended: tuple[LeaseView, ...] = ()
+    notices: tuple[NoticeView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +167,9 @@ class TicketView:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the service found about one invariant of its ledger."""
+    """What the service found about one invariant of its ledger, and what that says."""
 
     invariant: str
     ok: bool
+    says: str = ""
     detail: str = ""

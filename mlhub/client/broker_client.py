@@ -14,15 +14,16 @@ from pydantic import TypeAdapter, ValidationError
 from mlhub.client.answers import (
     ClaimAnswer,
     Finding,
-    InventoryView,
     LeasePage,
     LeaseView,
     MeView,
+    QueuePage,
     TicketView,
     WaitingView,
 )
 from mlhub.client.credentials import credential_of
 from mlhub.client.errors import Problem, Refused, ServiceUnavailable
+from mlhub.client.stock import InventoryView
 from mlhub.client.transport import Answer, Patience, Request, Transport
 from mlhub.client.wishes import Wish, wire_duration
 
@@ -149,9 +150,15 @@ class BrokerClient:
         return await self._get(InventoryView, Request("GET", "/inventory"))
 
     async def queue(self) -> tuple[WaitingView, ...]:
-        """The claims that wait, in the order of the queue."""
-        answer = await self._transport.ask(Request("GET", "/queue"))
-        return self._read(tuple[WaitingView, ...], self._items(self._allowed(answer)))
+        """The claims that wait, flavor by flavor, in the order of their queues."""
+        found: list[WaitingView] = []
+        after: int | None = 0
+        while after is not None:
+            query = {"after": str(after)} if after else None
+            page = await self._get(QueuePage, Request("GET", "/queue", query=query))
+            found += page.items
+            after = page.next if page.next != after else None
+        return tuple(found)
 
     async def me(self) -> MeView:
         """The asker: limits, use, claims and leases."""
@@ -164,8 +171,7 @@ class BrokerClient:
 
     async def doctor(self) -> tuple[Finding, ...]:
         """What the service finds about its invariants; needs an operator."""
-        answer = await self._transport.ask(Request("GET", "/doctor"))
-        return self._read(tuple[Finding, ...], self._items(self._allowed(answer)))
+        return await self._get(tuple[Finding, ...], Request("GET", "/doctor"))
 
     async def _get(self, kind: type[T], request: Request) -> T:
         return self._read(kind, self._allowed(await self._transport.ask(request)))
@@ -178,19 +184,12 @@ class BrokerClient:
             why = f"its answer is not understood (at {where}); is it of another version?"
             raise ServiceUnavailable(self._transport.url, why, 1) from None
 
-    @staticmethod
-    def _items(content: Any) -> Any:
-        return content.get("items", content) if isinstance(content, dict) else content
-
     def _allowed(self, answer: Answer) -> Any:
         if answer.status < REFUSAL:
             return answer.content
         problem = answer.content if isinstance(answer.content, dict) else {}
-        known = {**problem, "status": answer.status}
-        if isinstance(known.get("claim"), dict):
-            known["claim"] = known["claim"].get("id", "")
-        given = {name: value for name, value in known.items() if value is not None}
-        raise Refused(self._read(Problem, given))
+        given = {name: value for name, value in problem.items() if value is not None}
+        raise Refused(self._read(Problem, {**given, "status": answer.status}))
 
 
 def _word(text: str) -> str:

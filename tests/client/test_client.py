@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from mlhub.client import (
     BrokerClient,
@@ -101,7 +102,7 @@ async def test_a_refusal_is_raised_at_once_with_all_that_it_says(code: int) -> N
         "type": "about:blank", "title": "Refused", "status": code, "state": "denied",
         "detail": "Your limit is 2 GPUs; you hold 2.", "reason": "device-limit", "limit": 2,
         "used": 2, "unit": "GPUs", "retry_at": "2026-11-21T17:00:00+00:00", "instance": None,
-        "claim": {"id": "claim-9"}, "remedy": "stop a server",
+        "claim": "claim-9", "remedy": "stop a server",
     }  # fmt: skip
     async with faulty_service() as service, client_of(service) as client:
         service.answers["POST", "/leases/lease-1/renew"] = (code, problem)
@@ -230,7 +231,7 @@ async def test_every_other_call_asks_as_the_contract_has_it() -> None:
             ("POST", "/leases/lease-1/used"): (200, LEASE),
             ("DELETE", "/claims/claim-1"): (204, None),
             ("GET", "/inventory"): (200, inventory),
-            ("GET", "/queue"): (200, {"items": [waiting]}),
+            ("GET", "/queue"): (200, {"items": [waiting], "next": None}),
             ("GET", "/me"): (200, me),
             ("POST", "/tickets"): (200, {"ticket": "secret-words", "expires_at": when}),
             ("GET", "/doctor"): (200, [{"invariant": "I1", "ok": True, "detail": ""}]),
@@ -258,6 +259,22 @@ async def test_every_other_call_asks_as_the_contract_has_it() -> None:
     assert ticket.ticket == "secret-words"
     assert "secret-words" not in repr(ticket)
     assert findings[0].ok
+
+
+async def test_a_long_queue_is_read_to_its_end() -> None:
+    def place(position: int) -> dict[str, object]:
+        return {"id": f"c{position}", "flavor": "a100", "count": 1, "position": position,
+                "submitted_at": "2026-11-21T09:00:00+00:00"}  # fmt: skip
+
+    pages = {"": ([place(1), place(2)], 2), "2": ([place(3)], None)}
+
+    async def queue(service: FaultyService, request: web.Request) -> web.StreamResponse:
+        items, following = pages[request.query.get("after", "")]
+        return web.json_response({"items": items, "next": following})
+
+    async with faulty_service(queue, queue) as service, client_of(service) as client:
+        found = await client.queue()
+    assert [row.position for row in found] == [1, 2, 3]
 
 
 async def test_an_id_never_leaves_its_place_in_the_path() -> None:
