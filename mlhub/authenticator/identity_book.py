@@ -48,7 +48,11 @@ class IdentityBook:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        self._run(_make_tables)
+        try:
+            self._run(_make_tables)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Closes the connections."""
