@@ -113,7 +113,7 @@ class Answers(Admission):
             status_code, "INTERNAL_ERROR" if status_code >= 500 else "BAD_REQUEST", message
         )
 
-    def broken_off(self, error: Exception) -> None:
+    def broken_off(self, error: BaseException) -> None:
         """MLflow ended in the middle: an error if nothing was sent yet, else a cut connection."""
         if isinstance(error, StreamClosedError | asyncio.CancelledError):
             return

@@ -16,6 +16,7 @@ from hub_services.mlflow.settings import JSON_LIMIT, Settings
 from hub_services.mlflow.upstream import Upload, sent_on
 
 MIB = 2**20
+WASTE = 64 * MIB  # what is read of a refused body, so that the refusal reaches the client
 AGAIN_SECONDS = 3
 STARTING = "MLflow starts or restarts, which takes about ten seconds."
 BAD = "INVALID_PARAMETER_VALUE"
@@ -35,6 +36,7 @@ class Gate(Answers):
         self.limit = JSON_LIMIT
         self.received = 0
         self.held = bytearray()
+        self.stopped: NotAdmitted | None = None
         self.upload: Upload | None = None
         self.exchange: asyncio.Task[aiohttp.ClientResponse] | None = None
 
@@ -46,6 +48,13 @@ class Gate(Answers):
                 self.user = user
                 self._direct()
         except NotAdmitted as stop:
+            self._stop(stop)
+
+    def _stop(self, stop: NotAdmitted) -> None:
+        """Refuse once the body is in, as clients read no answer before; at once if it is huge."""
+        self.stopped = stop
+        self.held.clear()
+        if max(self.received, self._length()) > WASTE:
             self.explain(stop.status, stop.code, stop.message)
 
     def _direct(self) -> None:
@@ -58,10 +67,11 @@ class Gate(Answers):
         if refused:
             raise NotAdmitted(403, "FEATURE_DISABLED", refused)
         self.path = path
-        if paths.body_of(method, path) is Body.STREAMED:
-            self.limit = self.settings_of_service.upload_limit
-        self._check_size(self._length())
-        if paths.body_of(method, path) is Body.STREAMED:
+        streamed = paths.body_of(method, path) is Body.STREAMED
+        self.limit = self.settings_of_service.upload_limit if streamed else JSON_LIMIT
+        if self._length() > self.limit:
+            raise self._too_large()
+        if streamed:
             self.upload = Upload()
             self.exchange = self._send(self.upload, length=self._length())
 
@@ -69,39 +79,27 @@ class Gate(Answers):
         """The announced length of the body; 0 if none is."""
         return int(self.request.headers.get("Content-Length", "0"))
 
-    def _check_size(self, size: int) -> None:
-        if size > self.limit:
-            kind = "A request other than an artifact" if self.limit == JSON_LIMIT else "An artifact"
-            raise NotAdmitted(
-                413,
-                "REQUEST_LIMIT_EXCEEDED",
-                f"{kind} may have {self.limit // MIB} MiB here, and this one has more. "
-                "Log large data as an artifact, in parts if need be.",
-            )
+    def _too_large(self) -> NotAdmitted:
+        kind = "A request other than an artifact" if self.limit == JSON_LIMIT else "An artifact"
+        return NotAdmitted(
+            413,
+            "REQUEST_LIMIT_EXCEEDED",
+            f"{kind} may have {self.limit // MIB} MiB here, and this one has more. "
+            "Log large data as an artifact, in parts if need be.",
+        )
 
     async def data_received(self, chunk: bytes) -> None:
         """Take a part of the body: hold it, or pass it on at MLflow's pace."""
         self.received += len(chunk)
-        if self._finished:
-            self._cut_off_waste()
+        if self.stopped is not None:
+            self._stop(self.stopped)
         elif self.received > self.limit:
-            self._stop_too_large()
+            self.on_connection_close()
+            self._stop(self._too_large())
         elif self.upload is None:
             self.held += chunk
         elif self.exchange is not None:
             await self.upload.put(chunk, until=self.exchange)
-
-    def _stop_too_large(self) -> None:
-        self.on_connection_close()
-        try:
-            self._check_size(self.received)
-        except NotAdmitted as stop:
-            self.explain(stop.status, stop.code, stop.message)
-
-    def _cut_off_waste(self) -> None:
-        """The answer is given; a client that sends on regardless is cut off."""
-        if self.received > MIB:
-            self.request.connection.close()  # type: ignore[union-attr]
 
     async def get(self, *_: str) -> None:
         """Pass the request on and the answer back."""
@@ -109,13 +107,20 @@ class Gate(Answers):
             self.page_script()
             return
         try:
+            if self.stopped is not None:
+                raise self.stopped
             async with await self._answer() as answer:
                 await self.relay(answer)
         except NotAdmitted as stop:
             self.explain(stop.status, stop.code, stop.message)
         except aiohttp.ClientConnectorError:
             self.explain(503, "TEMPORARILY_UNAVAILABLE", STARTING, again=AGAIN_SECONDS)
-        except (aiohttp.ClientError, TimeoutError, StreamClosedError) as error:
+        except (
+            aiohttp.ClientError,
+            asyncio.CancelledError,
+            TimeoutError,
+            StreamClosedError,
+        ) as error:
             self.broken_off(error)
 
     head = post = put = patch = delete = get

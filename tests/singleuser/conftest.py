@@ -45,9 +45,7 @@ def browser() -> Iterator[Browser]:
         missing = "Chromium is not installed (apt install chromium, or set MLHUB_CHROMIUM)"
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=[*CHROMIUM, *QUIET]
-        )
+        browser = playwright.chromium.launch(executable_path=executable, args=[*CHROMIUM, *QUIET])
         yield browser
         browser.close()
 

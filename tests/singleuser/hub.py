@@ -1,4 +1,4 @@
-"""A real JupyterHub with its real proxy, in a temporary directory, for the tests of what it runs."""
+"""A real JupyterHub with its real proxy, in a temporary directory, for tests of what it runs."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import psutil
 
 from tests.singleuser.node import proxy_command
 
@@ -41,6 +42,18 @@ def wait_for(what: str, found: Callable[[], T | None], *, seconds: float = 90) -
             return value
         pause.wait(0.1)
     raise TimeoutError(f"after {seconds} s still no {what}")
+
+
+def descendants(word: str) -> list[psutil.Process]:
+    """Processes that this test run started, directly or not, with a word in their command."""
+    return [p for p in psutil.Process().children(recursive=True) if word in words_of(p)]
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it ended meanwhile
+        return []
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Configuration of the tests' hub; everything that differs between tests comes as JSON in TEST_HUB."""
+"""Configuration of the tests' hub; what differs between tests comes as JSON in TEST_HUB."""
 
 import json
 import os

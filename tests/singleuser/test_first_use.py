@@ -1,14 +1,11 @@
 """The report of first use, from a real server of a real hub to a real receiver."""
 
-import asyncio
-import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from mlhub.singleuser.first_use import Answer, FirstUse, Identity, post_used, waits
-from tests.singleuser.hub import Hub, wait_for
+from tests.singleuser.hub import Hub, descendants, wait_for
 from tests.singleuser.receiver import Receiver
 
 pytestmark = pytest.mark.stack
@@ -28,17 +25,12 @@ def get(url: str, token: str = "") -> int:
 
 def own_token(hub: Hub) -> str:
     """The token that the hub gave the server, read from the server's process."""
-    pattern = re.compile(rb"JUPYTERHUB_API_TOKEN=(\w+)")
-    import psutil
-
-    for process in psutil.process_iter():
-        try:
-            environment = process.environ()
-        except psutil.Error:
-            continue
-        if environment.get("MLHUB_LEASE_ID") == "lease-of-grace":
-            return environment["JUPYTERHUB_API_TOKEN"]
-    raise LookupError(pattern.pattern)
+    environments = (server.environ() for server in descendants("jupyterhub.singleuser"))
+    return next(
+        environment["JUPYTERHUB_API_TOKEN"]
+        for environment in environments
+        if environment.get("MLHUB_LEASE_ID") == "lease-of-grace"
+    )
 
 
 def test_only_the_owner_as_a_person_counts_and_is_reported_once(
