@@ -56,22 +56,6 @@ def hub_service(home: Home, wiring: Wiring, name: str) -> dict[str, Any]:
     }
 
 
-def admit(c: Any, home: Home, wiring: Wiring) -> None:
-    """Says who may sign in when `mlhub.yaml` names no provider.
-
-    With root everyone with an account on this machine may, by the machine's own passwords.
-    Without root only the OS user who started the stack may, by the generated password.
-    """
-    if wiring.person is None:
-        c.JupyterHub.authenticator_class = "pam"
-        c.PAMAuthenticator.allow_all = True
-        return
-    c.JupyterHub.authenticator_class = "shared-password"
-    password = secret_files.read(home.secrets, secret_files.PASSWORD)
-    c.SharedPasswordAuthenticator.user_password = password
-    c.Authenticator.allowed_users = {wiring.person}
-
-
 def from_environment() -> tuple[Home, Wiring]:
     """Finds the stack that this hub belongs to, by `MLHUB_HOME`."""
     home = Home(Path(os.environ["MLHUB_HOME"]))

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlhub.configuration import ConfigurationError, Settings, default_yaml, load
-from mlhub.stack import gpus, leftovers, node, parts, ports, secret_files, wiring
+from mlhub.stack import gpus, leftovers, node, parts, ports, secret_files, sign_in, wiring
 from mlhub.stack.home import Home
 from mlhub.stack.problems import StackProblem
 from mlhub.stack.wiring import Wiring
-
-LOOPBACKS = {"127.0.0.1", "::1", "localhost"}
 
 Say = Callable[[str], None]
 
@@ -42,13 +40,11 @@ class Prepared:
 
     Attributes:
         wiring: Who listens where.
-        new_password: Whether the password was made just now.
-        found: Which GPUs there are, in a sentence.
+        once_up: What people are told when they can sign in.
     """
 
     wiring: Wiring
-    new_password: bool
-    found: str
+    once_up: list[str]
 
 
 def the_person() -> str | None:
@@ -63,19 +59,18 @@ def make_ready(wishes: Wishes, say: Say) -> Prepared:
     Raises:
         StackProblem: something is missing, wrong or in the way.
     """
-    home, person = wishes.home, the_person()
+    home = wishes.home
     if left := leftovers.clear(home):
         say(f"ended {left} processes that an earlier run had left behind")
-    refuse_open_password(wishes.host, person)
     ports.require_free(wishes.host, wishes.port)
     settings = read_settings(home.config_file, say)
-    made = secret_files.make_missing(home.secrets)
+    secret_files.make_missing(home.secrets)
     choice = gpus.choose(settings.inventory.source if wishes.gpus == "auto" else wishes.gpus)
     installed = node.install_parts(node.cache_directory(os.environ, home.path), say)
     plan = plan_wiring(wishes, settings, installed, source=choice.source)
+    ways = sign_in.rehearse(home, plan, settings.authentication)
     wiring.save(home, plan)
-    new_password = person is not None and secret_files.PASSWORD in made
-    return Prepared(plan, new_password, choice.sentence)
+    return Prepared(plan, [choice.sentence, f"mlhub is up: {plan.url}", *ways])
 
 
 def read_settings(path: Path, say: Say) -> Settings:
@@ -86,7 +81,7 @@ def read_settings(path: Path, say: Say) -> Settings:
     """
     try:
         with path.open("x") as file:
-            file.write(default_yaml())
+            file.write(sign_in.first_settings(default_yaml(), as_root=os.geteuid() == 0))
         path.chmod(0o600)
         say(f"wrote the settings {path}: change them as you like")
     except FileExistsError:
@@ -98,20 +93,6 @@ def read_settings(path: Path, say: Say) -> Settings:
             f"The settings cannot be used:\n{error}\n",
             remedy="Mend them and check them with `mlhub config check`.",
         ) from error
-
-
-def refuse_open_password(host: str, person: str | None) -> None:
-    """Keeps the generated password off the network, where anybody could listen to it.
-
-    Raises:
-        StackProblem: the stack would be reachable from other machines by that password.
-    """
-    if person is not None and host not in LOOPBACKS:
-        raise StackProblem(
-            f"Without root the stack listens on this machine only, not on {host}",
-            remedy="Leave --host away, and reach it from elsewhere through "
-            "`ssh -L 8000:127.0.0.1:8000 this-machine`.",
-        )
 
 
 def plan_wiring(
@@ -133,16 +114,3 @@ def plan_wiring(
         proxy=str(installed.proxy),
         code_server=str(installed.code_server),
     )
-
-
-def how_to_sign_in(home: Home, ready: Prepared) -> list[str]:
-    """Tells a person what there is, where to go, and what to type there."""
-    plan, path = ready.wiring, home.secrets / secret_files.PASSWORD
-    lines = [ready.found, f"mlhub is up: {plan.url}"]
-    if plan.person is None:
-        return [*lines, "Sign in with any account of this machine and its password."]
-    if not ready.new_password:
-        return [*lines, f"Sign in as {plan.person}; the password is in {path}"]
-    password = secret_files.read(home.secrets, secret_files.PASSWORD)
-    lines.append(f"Sign in as {plan.person} with the password {password}")
-    return [*lines, f"It is shown this once and kept in {path}"]

@@ -1,16 +1,14 @@
-"""The stack's secrets: made at the first start, kept in files that only their owner can read."""
+"""The secrets by which the parts of the stack know each other, in files that only we can read."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 
 from mlhub.stack.problems import StackProblem
 
-PASSWORD = "password"  # noqa: S105 - the name of a file, not its content
-PROXY_TOKEN = "proxy-token"  # noqa: S105
+PROXY_TOKEN = "proxy-token"  # noqa: S105 - the name of a file, not its content
 COOKIE_SECRET = "cookie-secret"  # noqa: S105
 CRYPT_KEY = "crypt-key"
 QUOTA_TOKEN = "quota-token"  # noqa: S105
@@ -18,14 +16,7 @@ MLFLOW_TOKEN = "mlflow-token"  # noqa: S105
 SPAWNER_TOKEN = "spawner-token"  # noqa: S105
 STACK_TOKEN = "stack-token"  # noqa: S105
 
-EASY_TO_READ = "abcdefghjkmnpqrstuvwxyz23456789"
 SHORTEST = 16
-
-
-def readable_password() -> str:
-    """Makes a password that can be typed from a screen: 20 letters and digits, 99 bits."""
-    groups = ("".join(secrets.choice(EASY_TO_READ) for _ in range(5)) for _ in range(4))
-    return "-".join(groups)
 
 
 def hex_key() -> str:
@@ -33,16 +24,15 @@ def hex_key() -> str:
     return secrets.token_hex(32)
 
 
-MAKERS: dict[str, Callable[[], str]] = {
-    PASSWORD: readable_password,
-    PROXY_TOKEN: hex_key,
-    COOKIE_SECRET: hex_key,
-    CRYPT_KEY: hex_key,
-    QUOTA_TOKEN: hex_key,
-    MLFLOW_TOKEN: hex_key,
-    SPAWNER_TOKEN: hex_key,
-    STACK_TOKEN: hex_key,
-}
+EVERY = (
+    PROXY_TOKEN,
+    COOKIE_SECRET,
+    CRYPT_KEY,
+    QUOTA_TOKEN,
+    MLFLOW_TOKEN,
+    SPAWNER_TOKEN,
+    STACK_TOKEN,
+)
 
 
 def make_missing(directory: Path) -> set[str]:
@@ -58,11 +48,11 @@ def make_missing(directory: Path) -> set[str]:
         StackProblem: a file that is there is empty, too short or open to others.
     """
     made = set()
-    for name, maker in MAKERS.items():
+    for name in EVERY:
         if (directory / name).exists():
             read(directory, name)
         else:
-            write(directory / name, maker())
+            write(directory / name, hex_key())
             made.add(name)
     return made
 

@@ -13,7 +13,7 @@ import psutil
 
 from mlhub.stack import hub_api, logs, parts, wiring
 from mlhub.stack.home import Home, prepare
-from mlhub.stack.preparing import Say, Wishes, how_to_sign_in, make_ready
+from mlhub.stack.preparing import Say, Wishes, make_ready
 from mlhub.stack.problems import StackProblem
 from mlhub.stack.supervisor import Supervisor
 from mlhub.stack.wiring import Wiring
@@ -65,7 +65,7 @@ def run(wishes: Wishes, say: Say) -> None:
     prepare(home)
     with sole_owner(home):
         ready = make_ready(wishes, say)
-        asyncio.run(supervise(home, ready.wiring, say, once_up=how_to_sign_in(home, ready)))
+        asyncio.run(supervise(home, ready.wiring, say, once_up=ready.once_up))
 
 
 async def supervise(home: Home, plan: Wiring, say: Say, *, once_up: list[str]) -> None:
