@@ -15,7 +15,7 @@ from mlhub.stack.wiring import load_json, save_json
 
 MARK = "MLHUB_STACK"  # in the environment of every process of a stack: the path of its home
 RECORD = "processes.json"
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S = 0.05
 SAME_START_S = 0.5  # psutil's start times of one process, read twice, differ by less
 
 
@@ -71,7 +71,7 @@ def session_of(pid: int) -> int | None:
 
 def find(home: Home) -> set[psutil.Process]:
     """Finds everything that is left of a stack, users' servers and what they started included."""
-    found = set(recorded(home)) | set(marked(home.path))
+    found = (set(recorded(home)) | set(marked(home.path))) - spared()
     sessions = {p.pid for p in found}
     found |= {p for p in psutil.process_iter() if session_of(p.pid) in sessions}
     for process in list(found):
@@ -119,7 +119,7 @@ def wait_for_end(processes: list[psutil.Process], *, limit_s: float) -> list[psu
     deadline = time.monotonic() + limit_s
     alive = [p for p in processes if not is_dead(p)]
     while alive and time.monotonic() < deadline:
-        psutil.wait_procs(alive, timeout=LOOK_EVERY_S)
+        time.sleep(LOOK_EVERY_S)  # not psutil's wait: it would take note of our children's ends
         alive = [p for p in alive if not is_dead(p)]
     return alive
 

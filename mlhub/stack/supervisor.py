@@ -200,6 +200,7 @@ class Supervisor:
             await asyncio.wait(running, timeout=PATIENCE_S)
         for task in (*self._tasks, *filter(None, [self._chores])):
             task.cancel()
+        leftovers.record(self.home, leftovers.children_of(psutil.Process()))
         await asyncio.to_thread(leftovers.clear, self.home)
         self._reap()
         (self.home.run / STATES).unlink(missing_ok=True)
