@@ -1,0 +1,145 @@
+"""The first half of `make up`: which Python, where the environment goes, when nothing is done."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "tools" / "environment.py"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The script as a module, with a checkout of its own to work on."""
+    spec = importlib.util.spec_from_file_location("environment", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    checkout = tmp_path / "checkout"
+    (checkout / "mlhub").mkdir(parents=True)
+    (checkout / "hub_services").mkdir()
+    (checkout / "pyproject.toml").write_text("[project]\n")
+    monkeypatch.setattr(module, "ROOT", checkout)
+    monkeypatch.setattr(module, "LINK", checkout / ".venv")
+    monkeypatch.setattr(module, "SHARED_ENVIRONMENTS", tmp_path / "shared")
+    return module
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A Python in a directory that only its owner can enter."""
+    directory = tmp_path / "private"
+    directory.mkdir(mode=0o700)
+    python = directory / "python3"
+    python.symlink_to(sys.executable)
+    python.unlink()
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    return python
+
+
+def test_without_root_the_python_that_was_named_is_taken(environment: ModuleType, closed: Path):
+    assert environment.choose_python(closed, as_root=False) == closed
+
+
+def test_as_root_a_python_that_others_cannot_enter_gives_way_to_the_system_s(
+    environment: ModuleType, closed: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert environment.choose_python(closed, as_root=True) == Path("/usr/bin/python3")
+    assert "is closed to other OS users" in capsys.readouterr().out
+
+
+def test_as_root_with_no_other_python_the_reason_and_three_remedies_are_told(
+    environment: ModuleType, closed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(environment, "SYSTEM_PYTHON", closed.parent / "none")
+    with pytest.raises(environment.Unusable) as told:
+        environment.choose_python(closed, as_root=True)
+    assert "make up PYTHON=" in str(told.value)
+    assert "run without root" in str(told.value)
+
+
+def test_the_environment_goes_outside_a_checkout_that_others_cannot_enter(
+    environment: ModuleType, tmp_path: Path
+):
+    assert environment.place_for_environment(as_root=False) == environment.LINK
+    tmp_path.chmod(0o700)
+    place = environment.place_for_environment(as_root=True)
+    assert place.parent == tmp_path / "shared"
+    place.mkdir(parents=True)
+    environment.link_to(place)
+    assert environment.LINK.resolve() == place.resolve()
+
+
+def test_an_environment_is_up_to_date_until_a_list_or_the_project_changes(
+    environment: ModuleType, tmp_path: Path
+):
+    before = environment.wanted_state("run", editable=True)
+    assert environment.wanted_state("run", editable=True) == before
+    assert environment.wanted_state("test", editable=True) != before
+    (environment.ROOT / "pyproject.toml").write_text("[project]\nname = 'other'\n")
+    assert environment.wanted_state("run", editable=True) != before
+
+
+def test_a_copied_installation_is_renewed_when_a_source_changes(environment: ModuleType):
+    before = environment.wanted_state("run", editable=False)
+    (environment.ROOT / "mlhub" / "page.html").write_text("<p>")
+    assert environment.wanted_state("run", editable=False) != before
+
+
+def test_what_an_interrupted_run_wrote_down_counts_for_nothing(
+    environment: ModuleType, tmp_path: Path
+):
+    stamp = tmp_path / "stamp.json"
+    assert environment.read_state(stamp) == {}
+    stamp.write_text('{"kind": "ru')
+    assert environment.read_state(stamp) == {}
+    stamp.write_text(json.dumps({"kind": "run"}))
+    assert environment.read_state(stamp) == {"kind": "run"}
+
+
+def test_a_python_without_venv_is_told_by_the_package_that_has_it(
+    environment: ModuleType, tmp_path: Path
+):
+    broken = tmp_path / "python3"
+    broken.write_text("#!/bin/sh\necho 'No module named venv' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(environment.Unusable, match=r"No module named venv.*python3-venv"):
+        environment.make_environment(broken, tmp_path / "new")
+
+
+def test_the_lists_pin_every_package_with_hashes_and_name_no_address():
+    for name in ("stack.txt", "test.txt"):
+        text = (ROOT / "requirements" / name).read_text()
+        packages = [line for line in text.splitlines() if line[:1].isalnum()]
+        assert len(packages) > 150
+        assert all("==" in line for line in packages)
+        assert text.count("--hash=sha256:") > len(packages)
+        assert "http://" not in text
+        assert "https://" not in text
+        assert "index-url" not in text
+
+
+def test_the_tests_run_on_the_same_packages_as_the_stack():
+    def pins(name: str) -> set[str]:
+        lines = (ROOT / "requirements" / name).read_text().splitlines()
+        return {line.split(" ")[0] for line in lines if line[:1].isalnum()}
+
+    assert pins("stack.txt") <= pins("test.txt")
+
+
+def test_an_old_python_is_refused_before_anything_is_made():
+    code = (
+        "import runpy, sys; sys.version_info = (3, 10, 1); sys.argv = ['environment.py'];"
+        f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+    )
+    words = [sys.executable, "-c", code]
+    answer = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert "Python 3.11 or newer is needed" in answer.stderr
