@@ -68,7 +68,6 @@ class Database:
         file: SQLite's; None for PostgreSQL.
         label: what people know it by, without any secret.
         now: its time, as a column: milliseconds in SQLite, microseconds in PostgreSQL.
-        connections: how many there have been.
     """
 
     def __init__(self, url: str) -> None:
@@ -81,7 +80,7 @@ class Database:
         self._password = str(checked.password or "")
         self._engine = _engine(checked)
         self._connection: Connection | None = None
-        self.connections = 0
+        self._connections = 0
         self.file: Path | None = None
         self.now: SQLColumnExpression[datetime] = func.clock_timestamp(type_=UtcTime)
         self.label = f"The ledger in PostgreSQL ({checked.host or 'local'}/{checked.database})"
@@ -118,6 +117,11 @@ class Database:
             self._roll_back()
             raise
 
+    @property
+    def connected(self) -> int:
+        """Which connection there is, counted from 1; 0 when there is none."""
+        return 0 if self._connection is None else self._connections
+
     def close(self) -> None:
         """Let go of everything."""
         self._drop()
@@ -128,7 +132,7 @@ class Database:
             if self.file is not None:
                 _make_private(self.file)
             self._connection = self._engine.connect()
-            self.connections += 1
+            self._connections += 1
         if self.file is not None:
             # At once, for a transaction that reads first could find later that it may not write.
             self._connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -158,7 +162,7 @@ class Database:
 def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise BadInput("ledger.url", "this is no URL of a database", REMEDY) from None
     backend = parsed.get_backend_name()
     if backend == "postgresql":

@@ -95,11 +95,11 @@ class AdvisoryLock:
 
     def take(self, name: str) -> bool:
         """Have it for the connection that there is now."""
-        if self._had_by and self._had_by == self._database.connections:
+        if self._had_by and self._had_by == self._database.connected:
             return True
         with self._database.transaction() as connection:
             got = bool(connection.scalar(select(func.pg_try_advisory_lock(ADVISORY_KEY))))
-        self._had_by = self._database.connections if got else 0
+        self._had_by = self._database.connected if got else 0
         return got
 
     def holder(self) -> str:

@@ -131,8 +131,8 @@ class SqlStore:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._takeover
         while True:
-            try:
-                return await self._call(lambda: self._keeper.own(owner))
+            try:  # without a time limit: an upgrade of a large ledger takes what it takes
+                return await loop.run_in_executor(self._worker(), self._keeper.own, owner)
             except NotOwner:
                 if loop.time() >= until:
                     raise

@@ -80,7 +80,7 @@ claims = Table(
     Column("remembered", Boolean, nullable=False),
     Column("flavor", Text, nullable=False),
     Column("ask", Text, nullable=False),
-    Column("priority", Integer, nullable=False),
+    Column("priority", BigInteger, nullable=False),
     Column("submitted_at", UtcTime, nullable=False),
     Column("state", Text, nullable=False),
     Column("decided_at", UtcTime),

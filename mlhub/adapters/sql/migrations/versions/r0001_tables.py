@@ -55,7 +55,7 @@ def _claims() -> None:
         sa.Column("remembered", sa.Boolean, nullable=False),
         _text("flavor"),
         _text("ask"),
-        sa.Column("priority", sa.Integer, nullable=False),
+        sa.Column("priority", sa.BigInteger, nullable=False),
         _time("submitted_at", nullable=False),
         _text("state"),
         _time("decided_at"),
