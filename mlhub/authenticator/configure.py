@@ -1,5 +1,6 @@
 """From the settings to the hub's configuration: what the machine allows, and what is missing."""
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mlhub.authenticator.plan import Plan
 from mlhub.authenticator.rules import HouseRules
 from mlhub.authenticator.secrets_kept import kept_key, read_secret
 from mlhub.core.errors import BadInput
+from mlhub.provider_settings import GoogleSettings, SecretReference
 
 TEMPLATES = Path(__file__).parent / "templates"
 CRYPT_KEY = "auth-state-key"
@@ -114,7 +116,23 @@ def _check_secrets(plan: Plan) -> None:
         setting = f"authentication.providers.{name}.client_secret"
         if read_secret(provider.client_secret, setting) == provider.client_id:
             raise BadInput(setting, "it is the same as client_id", "use the provider's secret")
+        if isinstance(provider, GoogleSettings):
+            _check_directory(provider, f"authentication.providers.{name}.directory")
     plan.identity_url()
+
+
+def _check_directory(provider: GoogleSettings, setting: str) -> None:
+    if provider.directory and not _has_google_auth():
+        raise BadInput(setting, "it needs google-auth", "install it: pip install 'mlhub[google]'")
+    for domain, directory in provider.directory.items():
+        read_secret(SecretReference(file=directory.service_account_file), f"{setting}.{domain}")
+
+
+def _has_google_auth() -> bool:
+    try:
+        return importlib.util.find_spec("google.auth") is not None
+    except ModuleNotFoundError:  # not even the `google` that it is a part of
+        return False
 
 
 def _set_up(c: Any, plan: Plan) -> None:

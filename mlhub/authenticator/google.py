@@ -14,6 +14,10 @@ from mlhub.authenticator.oauth_method import OAuthMethod
 class GoogleMethod(OAuthMethod, GoogleOAuthenticator):
     """Sign-in with Google."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._service_credentials: dict[str, Any] = {}  # upstream's is one for all providers
+
     @default("hosted_domain")
     def _hosted_domains_of_settings(self) -> list[str]:
         return sorted(self.settings.hosted_domains)

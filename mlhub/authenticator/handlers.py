@@ -30,6 +30,7 @@ class SignInHandler(LoginHandler):
         """Takes the form; a form without its fields is one with empty ones."""
         for name in ("username", "password"):
             self.request.body_arguments.setdefault(name, [b""])
+            self.request.arguments.setdefault(name, [b""])
         await super().post()
 
 

@@ -192,3 +192,13 @@ def test_an_own_key_for_the_hubs_secrets_is_used(
     c, _plan = configured(tmp_path, PROVIDER)
     assert "keys" not in c.CryptKeeper
     assert not (tmp_path / "auth-state-key").exists()
+
+
+def test_a_service_accounts_key_that_is_missing_stops_the_start(tmp_path: Path) -> None:
+    directory = {"service_account_file": str(tmp_path / "none.json"), "administrator": "root"}
+    google = {**OIDC, "type": "google", "hosted_domains": ["acme.org"]}
+    del google["issuer"]
+    section = {"providers": {"google": google | {"directory": {"acme.org": directory}}}}
+    with pytest.raises(BadInput, match=r"none\.json cannot be read") as error:
+        configured(tmp_path, section)
+    assert error.value.field == "authentication.providers.google.directory.acme.org.file"
