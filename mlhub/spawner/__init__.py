@@ -1,0 +1,1 @@
+"""Spawners that claim GPUs before a server starts and give them back when it has ended."""

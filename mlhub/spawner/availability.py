@@ -1,0 +1,101 @@
+"""What is free, as this hub last heard it: one client and one short-lived copy for all spawners."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from mlhub.client import BrokerClient, FlavorView, InventoryView, NoToken, Patience, Refused
+from mlhub.client import ServiceUnavailable as Silent
+from mlhub.core.devices import Flavor
+
+FRESH_S: Final = 2.0  # the form's own script refreshes what is older
+RESOURCE: Final = "nvidia.com/gpu"
+QUICK: Final = Patience(deadline_s=1.0, try_s=1.0)
+NO_ANSWER: Final = (Silent, Refused, NoToken)
+
+
+class Availability:
+    """The quota service as the hub's process sees it.
+
+    Args:
+        url: where its API is.
+        token: of the hub-side credential.
+        patience_s: seconds that a claim is asked for.
+    """
+
+    def __init__(self, url: str, token: str, *, patience_s: float) -> None:
+        insisting = Patience(deadline_s=patience_s, try_s=min(4.0, patience_s))
+        self.insisting = BrokerClient(url, token=token, patience=insisting)
+        self.quick = BrokerClient(url, token=token, patience=QUICK)
+        self.last: InventoryView | None = None
+        self._asked_at = float("-inf")
+        self._answered = False
+        self._asking: asyncio.Task[InventoryView | None] | None = None
+
+    async def inventory(self) -> InventoryView | None:
+        """What exists and is free, at most `FRESH_S` old; None while the service is away."""
+        if time.monotonic() - self._asked_at < FRESH_S:
+            return self.last if self._answered else None
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask())
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> InventoryView | None:
+        try:
+            self.last = await self.quick.inventory()
+            self._answered = True
+        except NO_ANSWER:
+            self._answered = False
+        self._asked_at = time.monotonic()
+        return self.last if self._answered else None
+
+    async def ticket(self, user: str, groups: Sequence[str]) -> str:
+        """A ticket for one user's browser; "" while the service is away."""
+        if await self.inventory() is None:
+            return ""
+        try:
+            return (await self.quick.ticket(user, groups)).ticket
+        except NO_ANSWER:
+            return ""
+
+    async def flavors(self, configured: Sequence[Mapping[str, Any]]) -> list[Flavor] | None:
+        """The flavors that profiles are matched to; None if they were never known.
+
+        Args:
+            configured: their selectors, which the service does not tell; empty: as it tells them.
+        """
+        await self.inventory()
+        seen = {} if self.last is None else {row.name: row for row in self.last.flavors}
+        if configured:
+            return [_configured(row, seen.get(str(row.get("name")))) for row in configured]
+        return None if self.last is None else [_told(row) for row in seen.values()]
+
+    async def close(self) -> None:
+        """Gives up the connections."""
+        await self.insisting.close()
+        await self.quick.close()
+
+
+def _configured(row: Mapping[str, Any], seen: FlavorView | None) -> Flavor:
+    name = str(row.get("name", ""))
+    return Flavor(
+        name=name,
+        display_name=str(row.get("display_name") or name),
+        resource=str(row.get("resource") or RESOURCE),
+        selector=dict(row.get("selector") or {}),
+        description=str(row.get("description") or ""),
+        max_count=seen.max_count if seen else row.get("max_count"),
+    )
+
+
+def _told(row: FlavorView) -> Flavor:
+    return Flavor(
+        name=row.name,
+        display_name=row.display_name,
+        resource=row.resource or RESOURCE,
+        description=row.description,
+        max_count=max(1, row.max_count),
+    )

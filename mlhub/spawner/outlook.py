@@ -1,0 +1,84 @@
+"""Availability in words and cells, the same here as in templates/outlook.js."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Final
+
+from mlhub.client import FlavorView, InventoryView
+from mlhub.core.decisions import Forecast
+from mlhub.core.quantities import format_duration
+
+CELLS: Final = 16
+"""More devices than these are drawn as shares of so many cells."""
+STATES: Final = ("held", "kept", "free", "out")
+
+
+def free_on_one_node(flavor: FlavorView, inventory: InventoryView) -> int:
+    """The most devices of a flavor that are free on one node."""
+    nodes = [
+        sum(device.flavor == flavor.name and device.state == "free" for device in node.devices)
+        for node in inventory.nodes
+    ]
+    return max(nodes, default=flavor.free)
+
+
+def free_text(flavor: FlavorView) -> str:
+    """``"1 of 4 free, 1 kept for the queue, 1 out of service"``."""
+    parts = [f"{flavor.free} of {flavor.total} free"]
+    if flavor.kept:
+        parts.append(f"{flavor.kept} kept for the queue")
+    if flavor.out_of_service:
+        parts.append(f"{flavor.out_of_service} out of service")
+    return ", ".join(parts)
+
+
+def wait_text(flavor: FlavorView, taken_at: datetime) -> str:
+    """``"starts now"``, or who waits and how long it takes."""
+    if flavor.total == flavor.out_of_service:
+        return "out of service"
+    if flavor.now:
+        return "starts now"
+    waiting = f"{flavor.waiting} waiting" if flavor.waiting else ""
+    likely = _range_text(flavor.expected, taken_at)
+    return ", ".join(part for part in (waiting, likely) if part) or "none free now"
+
+
+def about_text(forecast: Forecast | None, now: datetime) -> str:
+    """``"about 25 min"``; "" when nothing is known."""
+    return f"about {format_duration(forecast.expected - now)}" if forecast else ""
+
+
+def _range_text(forecast: Forecast | None, now: datetime) -> str:
+    if forecast is None:
+        return ""
+    low = format_duration(forecast.soonest - now)
+    high = format_duration(forecast.latest - now)
+    likely = f", likely {low} to {high}" if low != high else ""
+    return about_text(forecast, now) + likely
+
+
+def price_text(flavor: FlavorView) -> str:
+    """Credits for one device and hour; "" where it costs nothing."""
+    return f"{flavor.price:.2f} /h" if flavor.price else ""
+
+
+def memory_text(flavor: FlavorView) -> str:
+    """What one device has and how it is shared; "" when nothing is known."""
+    gib = f"{flavor.memory_mib / 1024:.0f} GiB" if flavor.memory_mib else ""
+    shared = {"time-slicing": "shared in turns", "mps": "shared"}.get(flavor.sharing, "")
+    return ", ".join(part for part in (gib, shared) if part)
+
+
+def cells(flavor: FlavorView) -> list[str]:
+    """The states of the devices as a row of cells, held ones first."""
+    counts = Counter(
+        held=flavor.held, kept=flavor.kept, free=flavor.free, out=flavor.out_of_service
+    )
+    total = sum(counts.values())
+    if total <= CELLS:
+        return [state for state in STATES for _ in range(counts[state])]
+    shares = {state: max(1, round(counts[state] * CELLS / total)) for state in STATES}
+    row = [state for state in STATES if counts[state] for _ in range(shares[state])]
+    return row[:CELLS]

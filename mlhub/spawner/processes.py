@@ -1,0 +1,111 @@
+"""Which process is which: a number is given out again, a number with its start is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+START_FIELD: Final = 19  # behind the name in /proc/<pid>/stat: ticks since the machine's start
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """A process: its number, and what tells it from a later one of the same number."""
+
+    pid: int
+    mark: str
+
+
+def mark_of(pid: int) -> str:
+    """What identifies the process that has this number now; "" when there is none, or a zombie.
+
+    The kernel's count from the machine's start is used where there is one, because start times
+    on the wall clock move with every step of that clock.
+    """
+    if not Path("/proc/self/stat").exists():
+        return _mark_by_psutil(pid)
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else f"{_boot()}/{fields[START_FIELD]}"
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _mark_by_psutil(pid: int) -> str:
+    try:
+        process = psutil.Process(pid)
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return "" if zombie else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return ""
+
+
+def is_same(process: Identified) -> bool:
+    """Whether that process still runs."""
+    return process.pid > 0 and bool(process.mark) and mark_of(process.pid) == process.mark
+
+
+def belonging(server: Identified, lease_id: str, *, uid: int) -> set[Identified]:
+    """What a server started: its session, who carries its lease, and what these started.
+
+    The server itself may have ended. While anything of its session lives, the kernel gives its
+    number to nobody else; so once another process has it, there is no session of it left.
+
+    Args:
+        server: the server's own process.
+        lease_id: what its processes have in `MLHUB_LEASE_ID`; "" for a server without a lease.
+        uid: whose processes count by what they carry: anybody could write any lease there.
+    """
+    taken = mark_of(server.pid) not in ("", server.mark)
+    found = {
+        process.pid
+        for process in psutil.process_iter()
+        if (not taken and _session(process.pid) == server.pid) or _carries(process, lease_id, uid)
+    }
+    for root in list(found):
+        found |= _descendants(root)
+    return {Identified(pid, mark) for pid in found - {os.getpid()} if (mark := mark_of(pid))}
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
+def _carries(process: psutil.Process, lease_id: str, uid: int) -> bool:
+    if not lease_id:
+        return False
+    try:
+        mine = process.uids().real == uid
+        return mine and process.environ().get("MLHUB_LEASE_ID") == lease_id
+    except (psutil.Error, OSError):
+        return False
+
+
+def _descendants(pid: int) -> set[int]:
+    try:
+        return {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    except psutil.Error:
+        return set()
+
+
+def signal_all(processes: Iterable[Identified], number: int) -> set[Identified]:
+    """Sends a signal to those that still are the same, and returns them."""
+    reached = {process for process in processes if is_same(process)}
+    for process in reached:
+        try:
+            os.kill(process.pid, number)
+        except OSError:
+            continue
+    return reached

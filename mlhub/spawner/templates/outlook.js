@@ -1,0 +1,133 @@
+// What a choice leads to now, in words: the cards' words are the same as in mlhub/spawner/outlook.py.
+const mlhubWords = (() => {
+  "use strict";
+  const CELLS = 16;
+
+  function duration(seconds) {
+    const whole = Math.max(0, Math.round(seconds));
+    if (whole < 60) return `${whole} s`;
+    const all = Math.round(whole / 60);
+    if (all < 60) return `${all} min`;
+    const days = Math.floor(all / 1440);
+    const hours = Math.floor((all % 1440) / 60);
+    const minutes = all % 60;
+    if (days) return hours ? `${days} d ${hours} h` : `${days} d`;
+    return minutes ? `${hours} h ${minutes} min` : `${hours} h`;
+  }
+
+  function ordinal(number) {
+    if (number % 100 >= 10 && number % 100 <= 20) return `${number}th`;
+    return number + ({ 1: "st", 2: "nd", 3: "rd" }[number % 10] || "th");
+  }
+
+  const gpus = (number) => `${number} GPU${number === 1 ? "" : "s"}`;
+  const gib = (mib) => `${Number((mib / 1024).toFixed(1))} GiB`;
+  const secondsTo = (at, now) => (new Date(at) - new Date(now)) / 1000;
+  const gone = (flavor) => flavor.total === flavor.out_of_service;
+
+  function freeText(flavor) {
+    const parts = [`${flavor.free} of ${flavor.total} free`];
+    if (flavor.kept) parts.push(`${flavor.kept} kept for the queue`);
+    if (flavor.out_of_service) parts.push(`${flavor.out_of_service} out of service`);
+    return parts.join(", ");
+  }
+
+  function aboutText(expected, now) {
+    return expected ? `about ${duration(secondsTo(expected.expected, now))}` : "";
+  }
+
+  function likelyText(expected, now) {
+    if (!expected) return "";
+    const low = duration(secondsTo(expected.soonest, now));
+    const high = duration(secondsTo(expected.latest, now));
+    return aboutText(expected, now) + (low === high ? "" : `, likely ${low} to ${high}`);
+  }
+
+  function waitText(flavor, now) {
+    if (gone(flavor)) return "out of service";
+    if (flavor.now) return "starts now";
+    const waiting = flavor.waiting ? `${flavor.waiting} waiting` : "";
+    const parts = [waiting, likelyText(flavor.expected, now)].filter(Boolean);
+    return parts.join(", ") || "none free now";
+  }
+
+  function cells(flavor) {
+    const counts = [
+      ["held", flavor.held],
+      ["kept", flavor.kept],
+      ["free", flavor.free],
+      ["out", flavor.out_of_service],
+    ].filter(([, count]) => count > 0);
+    const total = counts.reduce((sum, [, count]) => sum + count, 0);
+    const share = (count) => (total <= CELLS ? count : Math.max(1, roundEven((count * CELLS) / total)));
+    return counts.flatMap(([state, count]) => Array(share(count)).fill(state)).slice(0, Math.max(CELLS, 0));
+  }
+
+  // Python rounds halves to the even number.
+  function roundEven(value) {
+    const below = Math.floor(value);
+    if (value - below !== 0.5) return Math.round(value);
+    return below % 2 ? below + 1 : below;
+  }
+
+  // What the button says and does. ask: null, [flavor, count], a text why not, or undefined.
+  function outlook(ask, flavors, me, now, seconds) {
+    if (ask === null) return { label: "Start" };
+    if (typeof ask === "string") return { label: "Start", off: true, reason: ask };
+    if (ask === undefined) return { label: "Start" };
+    if (!now) return { label: "Start", reason: "Whether it is free is not known: the GPU service does not answer." };
+    const [name, count] = ask;
+    const flavor = flavors.find((row) => row.name === name);
+    if (!flavor) return { label: "Start", off: true, reason: "There is no such GPU here now." };
+    const never = refusal(flavor, count, me, seconds);
+    if (never) return { label: "Start", off: true, reason: never };
+    if (flavor.now && (count === 1 || flavor.free_on_one_node >= count)) return { label: "Start" };
+    const about = aboutText(flavor.expected, now);
+    return {
+      label: `Join the queue: ${ordinal(flavor.waiting + 1)}${about ? `, ${about}` : ""}`,
+      reason: "Your server starts by itself when it is your turn.",
+      wait: true,
+    };
+  }
+
+  function refusal(flavor, count, me, seconds) {
+    if (flavor.allowed === false) return flavor.why_not || "You may not use this GPU.";
+    if (count > flavor.max_count) return `One server can have at most ${flavor.max_count} of ${flavor.display_name}.`;
+    if (gone(flavor)) return `Every ${flavor.display_name} is out of service.`;
+    return me ? overLimit(flavor, count, me, seconds) : "";
+  }
+
+  function overLimit(flavor, count, me, seconds) {
+    const { limits, use } = me;
+    if (limits.flavors && !limits.flavors.includes(flavor.name)) return `You may not use ${flavor.display_name}.`;
+    if (limits.duration_s !== null && seconds > limits.duration_s)
+      return `The longest you may ask for is ${duration(limits.duration_s)}.`;
+    if (limits.devices !== null && use.devices + count > limits.devices)
+      return `Your limit is ${gpus(limits.devices)}; ${holding(me)}.`;
+    const memory = count * (flavor.memory_mib || 0);
+    if (limits.memory_mib !== null && use.memory_mib + memory > limits.memory_mib)
+      return `Your limit is ${gib(limits.memory_mib)} of GPU memory; you hold ${gib(use.memory_mib)} and this is ${gib(memory)} more.`;
+    if (limits.servers !== null && use.servers + 1 > limits.servers)
+      return `Your limit is ${limits.servers} server${limits.servers === 1 ? "" : "s"} with a GPU; ${holding(me)}.`;
+    return "";
+  }
+
+  function holding(me) {
+    if (!me.leases.length) return "you hold none";
+    const parts = me.leases.slice(0, 4).map((lease) => {
+      const since = new Date(lease.granted_at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+      return `server '${lease.server || "default"}', since ${since}`;
+    });
+    const more = me.leases.length > 4 ? ` and ${me.leases.length - 4} more` : "";
+    return `you hold ${me.use.devices}: ${parts.join("; ")}${more}`;
+  }
+
+  // The most devices of a flavor that are free on one node.
+  function freeOnOneNode(flavor, nodes) {
+    if (!nodes.length) return flavor.free;
+    const free = (node) => node.devices.filter((one) => one.flavor === flavor.name && one.state === "free").length;
+    return Math.max(...nodes.map(free));
+  }
+
+  return { duration, ordinal, freeText, waitText, cells, outlook, freeOnOneNode };
+})();
