@@ -1,0 +1,70 @@
+"""My GPUs: what one holds, waits for, may hold and had; and the forms that change it."""
+
+from __future__ import annotations
+
+from hub_services.quota import account_api, claims_api, leases_api
+from hub_services.quota.answers import MeView
+from hub_services.quota.asks import ReleaseAsk, RenewAsk
+from hub_services.quota.pages.visit import Visit
+from hub_services.quota.words import share
+from mlhub.core.quantities import format_memory
+
+
+class Mine(Visit):
+    """GET: everything of the visitor's own."""
+
+    async def get(self) -> None:
+        """Show it."""
+        me: MeView = await self.ask(account_api.me)
+        stock = await self.stock()
+        devices = {device.uuid: device for node in stock.nodes for device in node.devices}
+        flavors = {row.name: row for row in stock.flavors}
+        self.show_live(
+            "mine.html", me=me, stock=stock, devices=devices, flavors=flavors,
+            limits=_limits(me), server_url=self.server_url,
+        )  # fmt: skip
+
+
+def _limits(me: MeView) -> list[tuple[str, dict, str]]:
+    """Each limit with its bar and how it is said; those without a bound are left out."""
+    limits, use = me.limits, me.use
+    rows = (
+        ("GPUs", use.devices, limits.devices, str),
+        ("GPU memory", use.memory_mib, limits.memory_mib, format_memory),
+        ("servers with a GPU", use.servers, limits.servers, str),
+    )
+    return [
+        (name, share(used, limit), f"{says(used)} of {says(limit)}")
+        for name, used, limit, says in rows
+        if limit is not None
+    ]
+
+
+class Release(Visit):
+    """POST: give a lease back, or as an operator take it back with a reason."""
+
+    async def post(self, lease_id: str) -> None:
+        """Do it, and go back to where the form was."""
+        body = self.read_form(ReleaseAsk, why="why")
+        await self.ask(leases_api.release, body=body, lease_id=lease_id)
+        self.back_to("admin" if self.get_body_argument("from", "") == "admin" else "")
+
+
+class Extend(Visit):
+    """POST: let a lease end later, where nobody waits."""
+
+    async def post(self, lease_id: str) -> None:
+        """Do it."""
+        body = self.read_form(RenewAsk, duration="duration")
+        await self.ask(leases_api.renew, body=body, lease_id=lease_id)
+        self.back_to("")
+
+
+class Leave(Visit):
+    """POST: leave the queue."""
+
+    async def post(self, claim_id: str) -> None:
+        """Do it."""
+        await self.ask(claims_api.cancel, claim_id=claim_id)
+        back = self.get_body_argument("from", "")
+        self.back_to("admin" if back == "admin" else f"waiting/{claim_id}")
