@@ -86,6 +86,11 @@ class EventBus:
         finally:
             self._open.discard(box)
 
+    def wake_all(self) -> None:
+        """Let every stream look around: it is to end."""
+        for box in self._open:
+            box.ready.set()
+
     def streams(self, user: str | None = None) -> int:
         """How many streams are open, of one user or of all."""
         return sum(1 for box in self._open if user is None or box.user == user)

@@ -234,7 +234,16 @@ class Broker:
         if own:
             await self.observe_now(own)
 
-    async def observe_now(self, leases: list[Lease]) -> None:
+    async def refused(self, actor: str, subject: str, why: str) -> None:
+        """Somebody asked for what is not to be; nothing is changed but the audit."""
+        await self.transact(
+            lambda _, now: (
+                None,
+                Changes(audit=(AuditRecord(now, actor, "refused", subject, detail=why),)),
+            )
+        )
+
+    async def observe_now(self, leases: list[Lease]) -> list[Lease]:
         """Look at the holders of these leases now, and free what is no longer held."""
         seen = await self.holders.observe(leases)
 
@@ -243,6 +252,7 @@ class Broker:
 
         steps = await self.transact(decide)
         self.announce(step.lease for step in steps if step.changes)
+        return [step.lease for step in steps]
 
     async def _change(
         self,

@@ -84,6 +84,11 @@ class Policy:
         mine = [self.members[name] for name in groups if name in self.members]
         return _widest(mine) if mine else self.everyone
 
+    def duration_for(self, user: str, groups: tuple[str, ...]) -> timedelta:
+        """What a user's claim gets that names no duration: never more than they may ask for."""
+        most = self.limit_for(user, groups).duration
+        return self.duration if most is None else min(self.duration, most)
+
 
 def _widest(limits: list[Limit]) -> Limit:
     flavors = [limit.flavors for limit in limits]

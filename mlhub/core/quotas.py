@@ -44,11 +44,22 @@ def check(ledger: Ledger, policy: Policy, ask: Ask, flavor: Flavor, now: datetim
     )
 
 
-def _never(limit: Limit, ask: Ask, flavor: Flavor) -> Denied | None:
+def why_never(limit: Limit, flavor: Flavor) -> str:
+    """Why not even one device of a flavor can be had under a limit, "" if it can."""
     if limit.flavors is not None and flavor.name not in limit.flavors:
         names = ", ".join(sorted(limit.flavors)) or "none"
-        text = f"You may not use {flavor.display_name}; you may use: {names}."
-        return Denied(Reason.FLAVOR_NOT_ALLOWED, text)
+        return f"You may not use {flavor.display_name}; you may use: {names}."
+    if 0 in (limit.devices, limit.servers):
+        return "You may not use GPUs."
+    if limit.memory is not None and flavor.memory > limit.memory:
+        most, one = format_memory(limit.memory), format_memory(flavor.memory)
+        return f"Your limit is {most} of GPU memory; one {flavor.display_name} has {one}."
+    return ""
+
+
+def _never(limit: Limit, ask: Ask, flavor: Flavor) -> Denied | None:
+    if limit.flavors is not None and flavor.name not in limit.flavors:
+        return Denied(Reason.FLAVOR_NOT_ALLOWED, why_never(limit, flavor))
     if limit.duration is not None and ask.duration > limit.duration:
         asked, most = format_duration(ask.duration), format_duration(limit.duration)
         text = f"You asked for {asked}; the longest you may ask for is {most}."

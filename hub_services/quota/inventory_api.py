@@ -1,0 +1,127 @@
+"""What exists and what is free, and who waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hub_services.quota.answers import (
+    DeviceView,
+    FlavorView,
+    HolderView,
+    InventoryView,
+    NodeView,
+    QueuePage,
+    WaitingView,
+)
+from hub_services.quota.asks import QueueQuery
+from hub_services.quota.identity import Identity
+from hub_services.quota.routes import Call, Reply
+from hub_services.quota.scene import Picture, Scene
+from hub_services.quota.views import flavor_view, waiting_view
+from mlhub.broker.outlook import Outlook
+from mlhub.broker.ports import DeviceLoad
+from mlhub.core.availability import DeviceState, FlavorState
+from mlhub.core.devices import Device
+from mlhub.core.leases import Lease
+from mlhub.core.queue import ordered
+from mlhub.core.quotas import why_never
+
+
+async def inventory(call: Call) -> Reply:
+    """Every flavor and device as it stands for the asker."""
+    scene, picture = await call.service.look(), call.service.picture
+    states, who = picture.flavors(scene), call.who
+    loads = await picture.load(call.service.usage)
+    return Reply(
+        InventoryView(
+            taken_at=scene.inventory.taken_at, simulated=scene.inventory.simulated,
+            problem=scene.inventory.problem,
+            flavors=[_flavor(scene, picture, state, who) for state in states],
+            nodes=_nodes(scene, states, who, loads),
+        )
+    )  # fmt: skip
+
+
+def _flavor(scene: Scene, picture: Picture, state: FlavorState, who: Identity) -> FlavorView:
+    policy = scene.policy
+    coming = picture.forecast(scene, state.flavor.name, policy.priority(who.groups))
+    why = why_never(policy.limit_for(who.user, who.groups), state.flavor) if who.user else ""
+    if not state.max_count:
+        why = why or f"There is no {state.flavor.display_name} here."
+    return flavor_view(state, coming, why)
+
+
+def _nodes(
+    scene: Scene,
+    states: tuple[FlavorState, ...],
+    who: Identity,
+    loads: Mapping[str, DeviceLoad],
+) -> list[NodeView]:
+    names = {
+        uuid: (row.flavor.name, state) for row in states for uuid, state in row.devices.items()
+    }
+    holders = _holders(scene, who)
+    found: dict[str, list[DeviceView]] = {node.name: [] for node in scene.inventory.nodes}
+    for device in scene.inventory.devices:
+        flavor, state = names.get(device.uuid, (None, None))
+        view = _device(device, flavor, state, holders.get(device.uuid), loads.get(device.uuid))
+        found.setdefault(device.node, []).append(view)
+    nodes = {node.name: node for node in scene.inventory.nodes}
+    return [
+        NodeView(
+            name=name, schedulable=name in nodes and nodes[name].schedulable,
+            trouble=nodes[name].trouble if name in nodes else "", devices=devices,
+        )
+        for name, devices in found.items()
+    ]  # fmt: skip
+
+
+def _holders(scene: Scene, who: Identity) -> dict[str, Lease]:
+    """The lease on each device that the asker may know of; of a shared one their own first."""
+    leases = sorted(
+        scene.ledger.leases.values(), key=lambda row: (who.is_user(row.ask.user), row.granted_at)
+    )
+    return {
+        uuid: lease
+        for lease in leases
+        if who.may_see(lease.ask.user)
+        for uuid in lease.placement.devices
+    }
+
+
+def _device(
+    device: Device,
+    flavor: str | None,
+    state: DeviceState | None,
+    lease: Lease | None,
+    load: DeviceLoad | None,
+) -> DeviceView:
+    holder = lease and HolderView(
+        user=lease.ask.user, server=lease.ask.server, since=lease.started_at or lease.granted_at
+    )
+    return DeviceView(
+        uuid=device.uuid, index=device.index, model=device.model, memory_mib=device.memory,
+        profile=device.profile, sharing=str(device.sharing), shares=device.shares, flavor=flavor,
+        state=str(state or DeviceState.OUT_OF_SERVICE), trouble=device.trouble, holder=holder,
+        utilisation=load.utilisation if load else None,
+        memory_used_mib=load.memory_used if load else None,
+    )  # fmt: skip
+
+
+async def queue(call: Call) -> Reply:
+    """Who waits, flavor by flavor, in the order of each queue."""
+    query: QueueQuery = call.query
+    rows = queued(await call.service.look(), call.service.broker.outlook, call.who)
+    part = rows[query.after : query.after + query.limit]
+    end = query.after + len(part)
+    return Reply(QueuePage(items=part, next=end if end < len(rows) else None))
+
+
+def queued(scene: Scene, outlook: Outlook, who: Identity) -> list[WaitingView]:
+    """All waiting claims as the asker may see them."""
+    ledger, rows = scene.ledger, []
+    for flavor in sorted({claim.ask.flavor for claim in ledger.waiting()}):
+        line = outlook.line(flavor, ledger)
+        for place, claim in enumerate(ordered(ledger.waiting(flavor)), 1):
+            rows.append(waiting_view(claim, place, line.forecasts.get(claim.id), who))
+    return rows

@@ -1,0 +1,138 @@
+"""The loops that keep the ledger true while the service runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from hub_services.quota.service import Service
+from mlhub.broker.sweeping import Sweep
+from mlhub.core.errors import InventoryUnavailable, LedgerUnavailable, MlhubError, NotOwner
+from mlhub.core.strays import Stray, find_strays, lasting
+
+log = logging.getLogger(__name__)
+EVERY: Final = 1.0  # seconds between two sweeps
+SOON: Final = 0.1  # seconds between two sweeps at least, however much happens
+STRAYS_EVERY: Final = 10.0  # seconds between two looks for use outside a lease
+LONGEST_PAUSE: Final = 10.0  # seconds of back-off at most
+FAREWELL: Final = 5.0  # seconds that what the sweeps began may take to end
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Something that is done again and again, and never stops for an error.
+
+    Attributes:
+        does: one round; it returns how long to pause, in seconds.
+        failed: told of what stopped a round.
+    """
+
+    name: str
+    does: Callable[[], Awaitable[float]]
+    failed: Callable[[Exception], None]
+
+    async def run(self, wake: asyncio.Event | None = None) -> None:
+        """Until it is cancelled, or another process owns the ledger."""
+        failures = 0
+        while True:
+            try:
+                pause = await self.does()
+                failures = 0
+            except NotOwner:
+                raise
+            except Exception as error:
+                failures += 1
+                pause = min(LONGEST_PAUSE, 2.0 ** min(failures, 5) / 2)
+                self._log(error, pause)
+                self.failed(error)
+            await _pause(pause, None if failures else wake)
+
+    def _log(self, error: Exception, pause: float) -> None:
+        expected = isinstance(error, MlhubError)
+        trace = None if expected else error
+        log.warning("the %s failed, again in %.0f s: %s", self.name, pause, error, exc_info=trace)
+
+
+async def _pause(seconds: float, wake: asyncio.Event | None) -> None:
+    if wake is None:
+        await asyncio.sleep(seconds)
+        return
+    await asyncio.sleep(min(SOON, seconds))
+    try:
+        await asyncio.wait_for(wake.wait(), max(0.0, seconds - SOON))
+    except TimeoutError:
+        return
+    wake.clear()
+
+
+class Keeper:
+    """Sweeps every second and after each event, and looks for use outside leases."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.sweep = Sweep(service.broker)
+        self._strays: list[Stray] = []
+
+    async def run(self) -> None:
+        """Until it is cancelled.
+
+        Raises:
+            NotOwner: another process owns the ledger now.
+        """
+        loops = [Loop("sweep", self._sweep, self._swept_badly).run(self.service.wake)]
+        if self.service.usage is not None:
+            loops.append(Loop("look for strays", self._look, lambda _: None).run())
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(loop)
+
+    async def settle(self) -> None:
+        """Wait a while for what the sweeps asked of the hub."""
+        try:
+            await asyncio.wait_for(self.sweep.settle(), FAREWELL)
+        except TimeoutError:
+            log.warning("what was asked of JupyterHub last has not been answered")
+
+    async def _sweep(self) -> float:
+        await self.sweep.once()
+        self.service.vitals.swept()
+        return EVERY
+
+    def _swept_badly(self, error: Exception) -> None:
+        self.service.vitals.trouble = str(error) or type(error).__name__
+        if isinstance(error, LedgerUnavailable):
+            self.service.metrics.store_errors.inc()
+
+    async def _look(self) -> float:
+        """Who uses GPUs outside a lease; told to those whom it concerns, once."""
+        service = self.service
+        if service.usage is None:
+            return STRAYS_EVERY
+        try:
+            uses = await service.usage.processes()
+        except InventoryUnavailable:
+            return STRAYS_EVERY
+        ledger = await service.broker.store.snapshot()
+        found = find_strays(uses, ledger.leases.values())
+        known = {_mark(stray) for stray in service.strays}
+        service.strays = tuple(lasting(self._strays, found))
+        self._strays = found
+        for stray in service.strays:
+            if _mark(stray) not in known:
+                self._tell(stray)
+        return STRAYS_EVERY
+
+    def _tell(self, stray: Stray) -> None:
+        log.warning("%s", stray.for_admin())
+        bus = self.service.bus
+        if stray.owner:
+            bus.tell(stray.owner, "stray", stray.for_owner())
+        for user in stray.disturbed:
+            bus.tell(user, "stray", stray.for_holder())
+
+
+def _mark(stray: Stray) -> tuple[str, int]:
+    return (stray.device, stray.pid)

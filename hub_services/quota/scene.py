@@ -1,0 +1,85 @@
+"""The ledger and the hardware at one instant, for one answer; what many ask is worked out once."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from hub_services.quota.views import LeaseFacts
+from mlhub.broker.ports import DeviceLoad, UsageSource
+from mlhub.core.availability import FlavorState, availability, would_wait
+from mlhub.core.decisions import Forecast
+from mlhub.core.devices import Inventory
+from mlhub.core.errors import InventoryUnavailable
+from mlhub.core.ledger import Ledger
+from mlhub.core.policy import Policy
+
+FRESH: Final = 0.5  # seconds that counts and forecasts may be old while nothing was committed
+LOAD_FRESH: Final = 5.0  # seconds that the load of the devices may be old
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What one answer is made from."""
+
+    ledger: Ledger
+    inventory: Inventory
+    policy: Policy
+    now: datetime
+
+    def facts(self) -> LeaseFacts:
+        """What is said of every lease."""
+        waiting = Counter(claim.ask.flavor for claim in self.ledger.waiting())
+        return LeaseFacts(self.policy, self.now, waiting, self.inventory.simulated)
+
+
+@dataclass(slots=True)
+class Picture:
+    """Counts, forecasts and load, kept for a moment."""
+
+    revision: int = -1
+    taken_at: datetime | None = None
+    made: float = 0.0
+    states: tuple[FlavorState, ...] = ()
+    coming: dict[tuple[str, int], Forecast | None] = field(default_factory=dict)
+    loads: dict[str, DeviceLoad] = field(default_factory=dict)
+    loaded: float | None = None
+
+    def flavors(self, scene: Scene) -> tuple[FlavorState, ...]:
+        """The state of every flavor."""
+        self._renew(scene)
+        return self.states
+
+    def forecast(self, scene: Scene, flavor: str, priority: int) -> Forecast | None:
+        """When somebody of that priority who joined a queue now could expect their turn."""
+        self._renew(scene)
+        key = (flavor, priority)
+        if key not in self.coming:
+            self.coming[key] = would_wait(
+                scene.ledger, scene.inventory, scene.policy, flavor,
+                priority=priority, duration=scene.policy.duration, now=scene.now,
+            )  # fmt: skip
+        return self.coming[key]
+
+    async def load(self, usage: UsageSource | None) -> dict[str, DeviceLoad]:
+        """How busy each device is, by UUID; empty where nobody can say."""
+        old = self.loaded is None or time.monotonic() - self.loaded > LOAD_FRESH
+        if usage is not None and old:
+            self.loaded = time.monotonic()
+            try:
+                self.loads = {row.device: row for row in await usage.load()}
+            except InventoryUnavailable:
+                self.loads = {}
+        return self.loads
+
+    def _renew(self, scene: Scene) -> None:
+        same = (self.revision, self.taken_at) == (scene.ledger.revision, scene.inventory.taken_at)
+        if same and time.monotonic() - self.made < FRESH:
+            return
+        self.states = availability(scene.ledger, scene.inventory, scene.policy, scene.now)
+        self.coming = {}
+        self.revision, self.taken_at = scene.ledger.revision, scene.inventory.taken_at
+        self.made = time.monotonic()

@@ -1,0 +1,79 @@
+"""What the handlers of one running service share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from hub_services.quota.metrics import Metrics
+from hub_services.quota.scene import Picture, Scene
+from hub_services.quota.sign_in import HubSignIn
+from hub_services.quota.tickets import Tickets
+from hub_services.quota.vitals import Vitals
+from mlhub.adapters.notify import EventBus
+from mlhub.broker.broker import Broker
+from mlhub.broker.ports import History, UsageSource
+from mlhub.core.lifecycle import Observation
+from mlhub.core.strays import Stray
+
+
+class Pids(Protocol):
+    """Who a local process is."""
+
+    async def holder_of(self, pid: int) -> Observation:
+        """What holds a lease where this process does; GONE when there is no such process."""
+
+
+@dataclass(slots=True)
+class Service:
+    """One running quota service.
+
+    Attributes:
+        history: what is over.
+        sign_in: JupyterHub's word on who somebody is.
+        prefix: the path that everything of it is under, with a slash at both ends.
+        hub_prefix: the hub's own path, such as ``/hub/``.
+        picture: counts and forecasts, worked out once for many.
+        cookie_secret: signs the cookies of people who signed in to this service.
+        pids: who a local process is; None where holders are no local processes.
+        usage: what runs on the devices; None where nobody can say.
+        wake: set to sweep at once.
+        closing: set when the service stops; open streams end then.
+        strays: what uses GPUs without a lease, as it was seen last.
+        busy: requests that are being carried out.
+    """
+
+    broker: Broker
+    history: History
+    bus: EventBus
+    sign_in: HubSignIn
+    tickets: Tickets
+    prefix: str
+    hub_prefix: str
+    cookie_secret: bytes
+    picture: Picture = field(default_factory=Picture)
+    metrics: Metrics = field(default_factory=Metrics)
+    vitals: Vitals = field(default_factory=Vitals)
+    pids: Pids | None = None
+    usage: UsageSource | None = None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    strays: tuple[Stray, ...] = ()
+    busy: int = 0
+
+    def now(self) -> datetime:
+        """The wall clock."""
+        return self.broker.clock.now()
+
+    async def look(self) -> Scene:
+        """The ledger and the hardware as they are now.
+
+        Raises:
+            LedgerUnavailable: the ledger cannot be read.
+        """
+        inventory = await self.broker.hardware.inventory()
+        ledger = await self.broker.store.snapshot()
+        now = self.broker.outlook.now(ledger)
+        return Scene(ledger, inventory, self.broker.policy, now)
