@@ -1,20 +1,14 @@
-"""One hub for all tests of a user's server, and one browser."""
+"""One hub for all tests of a user's server."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from mlhub.singleuser.environment import lease_environment, server_arguments
 from tests.singleuser.hub import Hub
 from tests.singleuser.node import code_server
 from tests.singleuser.receiver import Receiver
-
-CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 
 
 @pytest.fixture(scope="session")
@@ -36,18 +30,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterato
     hub = Hub(directory, environment=environment, arguments=server_arguments())
     with hub.running():
         yield hub
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    executable = os.environ.get("MLHUB_CHROMIUM") or shutil.which("chromium")
-    if executable is None:
-        missing = "Chromium is not installed (apt install chromium, or set MLHUB_CHROMIUM)"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=[*CHROMIUM, *QUIET])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

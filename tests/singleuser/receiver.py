@@ -1,6 +1,7 @@
 """A tiny real HTTP service that notes reports of first use, and fails first when told to."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,15 +50,24 @@ class Receiver:
         sockets = bind_sockets(0, "127.0.0.1")
         self.port = sockets[0].getsockname()[1]
         loop = asyncio.new_event_loop()
-
-        async def serve() -> None:
-            path = r"/services/quota/api/v1/leases/([^/]+)/used"
-            HTTPServer(Application([(path, Used, {"receiver": self})])).add_sockets(sockets)
-
-        loop.run_until_complete(serve())
-        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread = threading.Thread(target=self._serve, args=(loop, sockets), daemon=True)
         thread.start()
         yield self
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, sockets: list[socket.socket]) -> None:
+        async def listen() -> HTTPServer:
+            path = r"/services/quota/api/v1/leases/([^/]+)/used"
+            server = HTTPServer(Application([(path, Used, {"receiver": self})]))
+            server.add_sockets(sockets)
+            return server
+
+        async def close(server: HTTPServer) -> None:
+            server.stop()
+            await server.close_all_connections()
+
+        server = loop.run_until_complete(listen())
+        loop.run_forever()
+        loop.run_until_complete(close(server))
         loop.close()

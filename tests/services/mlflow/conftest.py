@@ -8,10 +8,7 @@ import httpx
 import pytest
 
 from mlhub.singleuser.environment import MLFLOW_SCOPE, server_arguments
-from tests.singleuser.conftest import browser
 from tests.singleuser.hub import Hub, free_ports, wait_for
-
-__all__ = ["browser"]
 
 
 @pytest.fixture(scope="session")
