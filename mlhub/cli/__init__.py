@@ -6,9 +6,9 @@ import sys
 
 import typer
 
-from mlhub.cli import screen, stack
+from mlhub.cli import config, gpus, leases, queue, screen, stack
 
-GROUPS = (stack,)
+GROUPS = (stack, gpus, queue, leases, config)
 
 
 def build() -> typer.Typer:

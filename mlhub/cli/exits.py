@@ -13,5 +13,9 @@ class Exit(IntEnum):
     """The words of the command were not understood."""
     NOT_RUNNING = 3
     """There is no running stack to ask."""
+    UNREACHABLE = 3
+    """The service does not answer."""
     OTHERWISE = 4
     """It runs, but otherwise than asked for."""
+    REFUSED = 4
+    """The service said no; the one line on standard error says why."""

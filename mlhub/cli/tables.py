@@ -1,0 +1,73 @@
+"""Tables for people: columns, times and waits in words, the mark of what is simulated."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Final
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mlhub.adapters.clock import SystemClock
+from mlhub.cli import screen
+from mlhub.core.decisions import Forecast
+from mlhub.core.quantities import format_duration
+
+WIDE: Final = 400  # columns where nobody looks at a screen: a pipe's reader wants whole words
+SIMULATED: Final = "These GPUs are simulated: no work is really done on them."
+
+
+def now() -> datetime:
+    """The wall clock: aware, UTC."""
+    return SystemClock().now()
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table; the columns in `right` hold numbers."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left")
+    return made
+
+
+def show(content: RenderableType) -> None:
+    """Prints a table, as wide as it needs where no screen bounds it."""
+    if screen.console.is_terminal:
+        screen.console.print(content)
+    else:
+        Console(file=sys.stdout, width=WIDE, highlight=False).print(content)
+
+
+def notice(text: str) -> Text:
+    """A line that people should not overlook."""
+    return Text(text, style="yellow")
+
+
+def clock(time: datetime | None, at: datetime) -> str:
+    """Local time of day; with as much of its date as differs from that of `at`."""
+    if time is None:
+        return ""
+    local, today = time.astimezone(), at.astimezone().date()
+    if local.date() == today:
+        return f"{local:%H:%M}"
+    return f"{local:%b %d, %H:%M}" if local.year == today.year else f"{local:%b %d, %Y, %H:%M}"
+
+
+def ahead(time: datetime | None, at: datetime) -> str:
+    """How long until a time: ``in 12 min``, ``now``; "" for None."""
+    if time is None:
+        return ""
+    return f"in {format_duration(time - at)}" if time > at else "now"
+
+
+def expected(forecast: Forecast | None, at: datetime) -> str:
+    """A forecast with its range: ``about 12 min (5 min - 20 min)``."""
+    if forecast is None:
+        return "not known"
+    middle = f"about {format_duration(forecast.expected - at)}"
+    soonest, latest = forecast.soonest - at, forecast.latest - at
+    if format_duration(soonest) == format_duration(latest):
+        return middle
+    return f"{middle} ({format_duration(soonest)} - {format_duration(latest)})"
