@@ -24,7 +24,9 @@ from typing import Any
 import psutil
 import requests
 
+from mlhub.stack.home import Home
 from mlhub.stack.ports import free_internal
+from mlhub.stack.wiring import load_json
 from tests.people import Person
 from tests.waiting import wait_until
 
@@ -91,8 +93,8 @@ class Stack:
 
     def part(self, name: str) -> psutil.Process | None:
         """The process of a part; None while there is none."""
-        states = {row["name"]: row["pid"] for row in self.status()["parts"]}
-        return psutil.Process(states[name]) if states.get(name) else None
+        state = (load_json(Home(self.home).states_file) or {}).get(name) or {}
+        return psutil.Process(state["pid"]) if state.get("pid") else None
 
     def sign_in(self, name: str, password: str) -> requests.Session:
         """Signs in by the hub's form."""

@@ -184,30 +184,25 @@ def run_tool(command: list[str | Path], *, doing: str) -> None:
         raise Unusable(f"{doing} failed; the lines above say why. A next run goes on from here.")
 
 
-def install(place: Path, lock: Path, *, editable: bool) -> None:
-    """Brings the environment to what the lock names, and puts the project itself in it."""
+def install_packages(place: Path, lock: Path) -> None:
+    """Brings the environment to what the lock names."""
     python, uv = place / "bin" / "python", place / "bin" / "uv"
     count = sum(1 for line in lock.read_text().splitlines() if line[:1].isalnum())
     say("[2/4] Installer: uv, about 25 MB")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run_tool([*pip, "--requirement", INSTALLER], doing="Installing uv")
     say(f"[3/4] Packages: {count} pinned ones, about 1.1 GB on disk")
-    sync = [
-        uv,
-        "pip",
-        "install",
-        "--quiet",
-        "--python",
-        python,
-        "--require-hashes",
-        "--requirement",
-        lock,
-    ]
-    run_tool(sync, doing="Installing the pinned packages")
+    words = ["--quiet", "--python", python, "--require-hashes", "--requirement", lock]
+    run_tool([uv, "pip", "install", *words], doing="Installing the pinned packages")
+
+
+def install_project(place: Path, *, editable: bool) -> None:
+    """Puts the project itself into the environment."""
     say("[4/4] mlhub itself")
+    python, uv = place / "bin" / "python", place / "bin" / "uv"
     project = ["--editable", ROOT] if editable else ["--reinstall-package", "mlhub", ROOT]
-    add = [uv, "pip", "install", "--quiet", "--python", python, "--no-deps", *project]
-    run_tool(add, doing="Installing mlhub")
+    words = ["--quiet", "--python", python, "--no-deps", *project]
+    run_tool([uv, "pip", "install", *words], doing="Installing mlhub")
 
 
 def bring_up_to_date(kind: str) -> None:
@@ -218,19 +213,30 @@ def bring_up_to_date(kind: str) -> None:
     stamp = place / "mlhub-environment.json"
     before = read_state(stamp)
     if before.get("kind") == "test":
-        kind = "test"
+        kind = "test"  # it has all that a run needs, and a change back and forth costs minutes
     wanted = wanted_state(kind, editable=editable)
-    if before == wanted and (place / "bin" / "mlhub").exists():
+    if (
+        before == wanted
+        and (place / "bin" / "mlhub").exists()
+        and LINK.resolve() == place.resolve()
+    ):
         return
-    started = time.monotonic()
-    python = choose_python(Path(sys.executable), as_root=as_root)
-    say(f"[1/4] Python environment: {place}, from {python}")
-    make_environment(python, place)
-    link_to(place)
-    stamp.unlink(missing_ok=True)
-    install(place, LOCKS[kind], editable=editable)
+    make(place, before, wanted, editable=editable)
     stamp.write_text(json.dumps(wanted, indent=1))
-    say(f"      ready after {time.monotonic() - started:.0f} s, {size_of(place)} on disk")
+    say(f"      {size_of(place)} on disk")
+
+
+def make(place: Path, before: dict[str, str], wanted: dict[str, str], *, editable: bool) -> None:
+    """Does the steps that are due: all four, or the last alone where only the project changed."""
+    changed = {key for key in wanted if before.get(key) != wanted[key]}
+    if not changed <= {"project"} or not (place / "bin" / "uv").exists():
+        python = choose_python(Path(sys.executable), as_root=os.geteuid() == 0)
+        say(f"[1/4] Python environment: {place}, from {python}")
+        (place / "mlhub-environment.json").unlink(missing_ok=True)
+        make_environment(python, place)
+        install_packages(place, LOCKS[wanted["kind"]])
+    link_to(place)
+    install_project(place, editable=editable)
 
 
 def main() -> int:

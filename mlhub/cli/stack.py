@@ -14,9 +14,9 @@ from rich.table import Table
 
 from mlhub.cli import screen
 from mlhub.cli.exits import Exit
-from mlhub.stack import running, up
+from mlhub.stack import running
 from mlhub.stack.home import Home, default_home
-from mlhub.stack.preparing import Wishes
+from mlhub.stack.problems import AlreadyRuns
 from mlhub.stack.running import StackState
 from mlhub.stack.wiring import LOOPBACK
 
@@ -65,11 +65,14 @@ def start(
     ] = GpuWish.auto,
 ) -> None:
     """Start everything and keep it running until Ctrl-C or `mlhub down`."""
+    from mlhub.stack import up  # noqa: PLC0415 - takes a second, which other commands need not wait
+    from mlhub.stack.preparing import Wishes  # noqa: PLC0415
+
     place = home_of(home)
     wishes = Wishes(place, host=host or LOOPBACK, port=port or PORT, gpus=gpus.value)
     try:
         up.run(wishes, screen.say)
-    except up.AlreadyRuns:
+    except AlreadyRuns:
         tell_that_it_runs(place, host=host, port=port)
 
 

@@ -53,6 +53,31 @@ class Home:
         """What the services keep: the ledger, MLflow's runs."""
         return self.path / "data"
 
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the `mlhub up` that runs this home."""
+        return self.run / "lock"
+
+    @property
+    def watcher_file(self) -> Path:
+        """The number and the start of that `mlhub up`."""
+        return self.run / "watcher.json"
+
+    @property
+    def states_file(self) -> Path:
+        """What the supervisor knows about each part."""
+        return self.run / "parts.json"
+
+    @property
+    def record_file(self) -> Path:
+        """Which processes belong to the stack."""
+        return self.run / "processes.json"
+
+    @property
+    def wiring_file(self) -> Path:
+        """Who listens where."""
+        return self.run / "wiring.json"
+
     def data_of(self, service: str) -> Path:
         """The directory in which one service keeps its data."""
         return self.data / service

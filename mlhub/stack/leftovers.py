@@ -14,7 +14,6 @@ from mlhub.stack.home import Home
 from mlhub.stack.wiring import load_json, save_json
 
 MARK = "MLHUB_STACK"  # in the environment of every process of a stack: the path of its home
-RECORD = "processes.json"
 LOOK_EVERY_S = 0.05
 SAME_START_S = 0.5  # psutil's start times of one process, read twice, differ by less
 
@@ -22,7 +21,7 @@ SAME_START_S = 0.5  # psutil's start times of one process, read twice, differ by
 def record(home: Home, processes: Iterable[psutil.Process]) -> None:
     """Writes down which processes belong to the stack, by number and time of start."""
     known = [[p.pid, started] for p in processes if (started := start_of(p)) is not None]
-    save_json(home.run / RECORD, sorted(known))
+    save_json(home.record_file, sorted(known))
 
 
 def start_of(process: psutil.Process) -> float | None:
@@ -35,7 +34,7 @@ def start_of(process: psutil.Process) -> float | None:
 
 def recorded(home: Home) -> Iterator[psutil.Process]:
     """Finds the processes written down that still are the same ones."""
-    for pid, started in load_json(home.run / RECORD) or ():
+    for pid, started in load_json(home.record_file) or ():
         process = same_process(pid, started)
         if process is not None:
             yield process
@@ -154,5 +153,5 @@ def clear(home: Home) -> int:
             break
         total += len(found)
         end(found)
-    (home.run / RECORD).unlink(missing_ok=True)
+    home.record_file.unlink(missing_ok=True)
     return total

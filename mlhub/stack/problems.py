@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+class AlreadyRuns(Exception):
+    """Another `mlhub up` holds this home."""
+
+
 class StackProblem(Exception):
     """The stack cannot do what was asked.
 

@@ -9,8 +9,6 @@ import psutil
 from mlhub.stack import leftovers, wiring
 from mlhub.stack.home import Home
 from mlhub.stack.problems import StackProblem
-from mlhub.stack.supervisor import STATES
-from mlhub.stack.up import WATCHER
 from mlhub.stack.wiring import Wiring
 
 DOWN_LIMIT_S = 45.0
@@ -57,7 +55,7 @@ class StackState:
 
 def find_watcher(home: Home) -> psutil.Process | None:
     """Finds the `mlhub up` of a home; None when there is none."""
-    written = wiring.load_json(home.run / WATCHER)
+    written = wiring.load_json(home.watcher_file)
     return leftovers.same_process(*written) if isinstance(written, list) else None
 
 
@@ -66,7 +64,7 @@ def look(home: Home) -> StackState | None:
     watcher, plan = find_watcher(home), wiring.load(home)
     if watcher is None or plan is None:
         return None
-    states = wiring.load_json(home.run / STATES) or {}
+    states = wiring.load_json(home.states_file) or {}
     parts = [look_at(name, state["pid"], state["starts"]) for name, state in states.items()]
     return StackState(plan, watcher.pid, parts)
 

@@ -20,7 +20,6 @@ from mlhub.stack.home import Home
 from mlhub.stack.parts import Part
 from mlhub.stack.wiring import save_json
 
-STATES = "parts.json"
 TICK_S = 0.5
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 60.0
@@ -170,7 +169,7 @@ class Supervisor:
             }
             for name, watch in self.watches.items()
         }
-        save_json(self.home.run / STATES, states)
+        save_json(self.home.states_file, states)
 
     async def wait_for_end(self, name: str, hurry: asyncio.Event) -> None:
         """Waits for a part to end by itself, but not for ever and not when it is to be quick."""
@@ -203,7 +202,7 @@ class Supervisor:
         leftovers.record(self.home, leftovers.children_of(psutil.Process()))
         await asyncio.to_thread(leftovers.clear, self.home)
         self._reap()
-        (self.home.run / STATES).unlink(missing_ok=True)
+        self.home.states_file.unlink(missing_ok=True)
 
 
 def describe_exit(code: int | None) -> str:

@@ -14,18 +14,12 @@ import psutil
 from mlhub.stack import hub_api, logs, parts, wiring
 from mlhub.stack.home import Home, prepare
 from mlhub.stack.preparing import Say, Wishes, make_ready
-from mlhub.stack.problems import StackProblem
+from mlhub.stack.problems import AlreadyRuns, StackProblem
 from mlhub.stack.supervisor import Supervisor
 from mlhub.stack.wiring import Wiring
 
-LOCK = "lock"
-WATCHER = "watcher.json"
 START_LIMIT_S = 120.0
 TOO_OFTEN = 3
-
-
-class AlreadyRuns(Exception):
-    """Another `mlhub up` holds this home."""
 
 
 @contextmanager
@@ -35,18 +29,18 @@ def sole_owner(home: Home) -> Iterator[None]:
     Raises:
         AlreadyRuns: another process holds it.
     """
-    descriptor = os.open(home.run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
         raise AlreadyRuns from error
     me = psutil.Process()
-    wiring.save_json(home.run / WATCHER, [me.pid, me.create_time()])
+    wiring.save_json(home.watcher_file, [me.pid, me.create_time()])
     try:
         yield
     finally:
-        (home.run / WATCHER).unlink(missing_ok=True)
+        home.watcher_file.unlink(missing_ok=True)
         os.close(descriptor)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from mlhub.stack.home import Home
 
-FILE = "wiring.json"
 LOOPBACK = "127.0.0.1"
 
 
@@ -75,10 +74,10 @@ def load_json(path: Path) -> Any:
 
 def save(home: Home, wiring: Wiring) -> None:
     """Writes the wiring of the run that begins."""
-    save_json(home.run / FILE, dataclasses.asdict(wiring))
+    save_json(home.wiring_file, dataclasses.asdict(wiring))
 
 
 def load(home: Home) -> Wiring | None:
     """Reads the wiring of the last run; None if there was none."""
-    value = load_json(home.run / FILE)
+    value = load_json(home.wiring_file)
     return Wiring(**value) if isinstance(value, dict) else None

@@ -72,7 +72,7 @@ def test_recorded_processes_are_found_without_any_mark(home: Home, start):
 
 def test_a_recorded_number_that_now_is_another_process_is_left_alone(home: Home, start):
     process = start()
-    (home.run / leftovers.RECORD).write_text(f"[[{process.pid}, 12345.0]]")
+    home.record_file.write_text(f"[[{process.pid}, 12345.0]]")
     assert leftovers.clear(home) == 0
     assert process.poll() is None
 
