@@ -56,6 +56,6 @@ c.JupyterHub.load_roles = [
     {"name": "scraper", "services": ["scraper"], "scopes": [access, "read:metrics"]},
     {
         "name": "tests", "services": ["tests"],
-        "scopes": ["admin:users", "admin:servers", "tokens", "groups", "read:hub"],
+        "scopes": ["admin:users", "admin:servers", "tokens", "admin:groups", "read:hub"],
     },
 ]  # fmt: skip
