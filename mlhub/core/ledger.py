@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from mlhub.core.leases import Lease
 from mlhub.core.quantities import gpu_hours
 
 Row = TypeVar("Row", Claim, Lease)
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 PAST_KEPT: Final = 200  # durations remembered for each flavor: enough for tenths, cheap to sort
 
 
@@ -103,6 +106,8 @@ class Ledger:
         leases: by id; live ones only.
         past: by flavor, how long the last leases were really held, in seconds, oldest first.
         revision: grows by one with each commit.
+        keys: the claim's id for each user and idempotency key.
+        queue: of the claims, those that wait.
     """
 
     claims: Mapping[str, Claim] = field(default_factory=lambda: MappingProxyType({}))
@@ -111,6 +116,7 @@ class Ledger:
     anchor: Anchor | None = None
     revision: int = 0
     keys: Mapping[tuple[str, str], str] = field(default_factory=lambda: MappingProxyType({}))
+    queue: Mapping[str, Claim] = field(default_factory=lambda: MappingProxyType({}))
 
     def claim_by_key(self, user: str, key: str) -> Claim | None:
         """The claim that came with that idempotency key."""
@@ -119,11 +125,8 @@ class Ledger:
 
     def waiting(self, flavor: str | None = None) -> list[Claim]:
         """The claims in the queue, in no order."""
-        return [
-            claim
-            for claim in self.claims.values()
-            if claim.waiting and (flavor is None or claim.ask.flavor == flavor)
-        ]
+        rows = self.queue.values()
+        return [claim for claim in rows if flavor is None or claim.ask.flavor == flavor]
 
     def leases_of(self, user: str) -> list[Lease]:
         """The live leases of one user, oldest first."""
@@ -140,10 +143,12 @@ class Ledger:
 
     def apply(self, changes: Changes) -> Ledger:
         """The ledger after the changes; this one stays as it is."""
-        claims, keys = self.claims, self.keys
+        claims, keys, queue = self.claims, self.keys, self.queue
         if changes.claims:
-            claims = {**claims, **{claim.id: claim for claim in changes.claims}}
-            keys = {**keys, **{(c.ask.user, c.key): c.id for c in changes.claims}}
+            changed = {claim.id: claim for claim in changes.claims}
+            claims = _grown(claims, changed)
+            keys = _grown(keys, {(c.ask.user, c.key): c.id for c in changes.claims})
+            queue = {name: c for name, c in {**queue, **changed}.items() if c.waiting}
         leases, past = self.leases, self.past
         if changes.leases:
             leases = {**leases, **{lease.id: lease for lease in changes.leases if lease.live}}
@@ -152,7 +157,7 @@ class Ledger:
                 leases.pop(lease.id, None)
             past = _with_past(past, gone)
         after = replace(
-            self, claims=claims, keys=keys, leases=leases, past=past,
+            self, claims=claims, keys=keys, queue=queue, leases=leases, past=past,
             anchor=changes.anchor or self.anchor, revision=self.revision + 1,
         )  # fmt: skip
         return after.without_claims_before(changes.forget) if changes.forget else after
@@ -167,6 +172,19 @@ class Ledger:
         }
         keys = {(claim.ask.user, claim.key): claim.id for claim in kept.values()}
         return replace(self, claims=kept, keys=keys)
+
+
+def _grown(old: Mapping[Key, Value], new: Mapping[Key, Value]) -> Mapping[Key, Value]:
+    """The old mapping with the new entries.
+
+    What is large is shared with the old one and copied only now and then: a day's claims are too
+    many to be copied for every decision.
+    """
+    if isinstance(old, ChainMap):
+        recent, base = {**old.maps[0], **new}, old.maps[1]
+    else:
+        recent, base = {**new}, old if isinstance(old, dict) else {**old}
+    return ChainMap(recent, base) if len(recent) ** 2 < len(base) else {**base, **recent}
 
 
 def _with_past(

@@ -1,8 +1,13 @@
 """The ledger as a value: changes, bills, and steps of the clock."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlhub.core.claims import ClaimState
 from mlhub.core.invariants import examine, examine_usage
 from mlhub.core.leases import attach, vacate
 from mlhub.core.ledger import Anchor, Changes, bill, shift, step_of
@@ -18,6 +23,26 @@ def test_a_change_makes_a_new_ledger_and_leaves_the_old_one():
     after = before.apply(Changes(claims=(claim("a"),)))
     assert (len(before.claims), len(after.claims)) == (0, 1)
     assert after.revision == before.revision + 1
+
+
+@given(steps=st.lists(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=6)))
+def test_a_ledger_that_grew_in_many_steps_is_like_one_that_was_made_at_once(steps):
+    said = [
+        [claim(f"c{n}") if waits else denied(claim(f"c{n}")) for n, waits in step]
+        for step in [[(n, False) for n in range(30)], *steps]
+    ]
+    books = [ledger()]
+    for rows in said:
+        books.append(books[-1].apply(Changes(claims=tuple(rows))))
+    for number, book in enumerate(books):
+        last = {row.id: row for rows in said[:number] for row in rows}
+        assert dict(book.claims) == last
+        assert {row.id for row in book.waiting()} == {n for n, row in last.items() if row.waiting}
+        assert all(book.claim_by_key("ada", f"key-{name}") == row for name, row in last.items())
+
+
+def denied(row):
+    return replace(row, state=ClaimState.DENIED, decided_at=NOON)
 
 
 def test_an_ended_lease_leaves_the_ledger_and_its_duration_is_remembered():

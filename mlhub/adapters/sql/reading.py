@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Table, select, true
@@ -12,7 +13,7 @@ from mlhub.adapters.sql.rows import Read, audit_of, claim_of, lease_of, usage_of
 from mlhub.broker.ports import Page
 from mlhub.core.claims import Claim
 from mlhub.core.leases import Lease
-from mlhub.core.ledger import PAST_KEPT, Anchor, AuditRecord, Ledger, UsageEntry
+from mlhub.core.ledger import PAST_KEPT, Anchor, AuditRecord, Changes, Ledger, UsageEntry
 
 T = TypeVar("T")
 Numbered = list[tuple[int, T]]
@@ -23,29 +24,24 @@ ENDED: Final = LEASES.ended_number.is_not(None)
 
 def load(connection: Connection) -> Ledger:
     """The ledger as it was committed last: what is live or remembered, and no more."""
-    claims = _claims(connection)
+    rows = Changes(claims=_claims(connection), leases=_live_leases(connection))
     owner = connection.execute(select(tables.owner)).one()
     wall = owner.anchor_wall
-    return Ledger(
-        claims={claim.id: claim for claim in claims},
-        leases={lease.id: lease for lease in _live_leases(connection)},
-        past=_past(connection),
-        anchor=wall and Anchor(wall, owner.anchor_monotonic, owner.anchor_boot),
-        revision=owner.revision,
-        keys={(claim.ask.user, claim.key): claim.id for claim in claims},
-    )
+    anchor = wall and Anchor(wall, owner.anchor_monotonic, owner.anchor_boot)
+    ledger = Ledger(past=_past(connection)).apply(rows)
+    return replace(ledger, anchor=anchor, revision=owner.revision)
 
 
-def _claims(connection: Connection) -> list[Claim]:
+def _claims(connection: Connection) -> tuple[Claim, ...]:
     table = tables.claims
     statement = select(table).where(table.c.remembered == true()).order_by(table.c.submitted_at)
-    return [claim_of(row) for row in connection.execute(statement).mappings()]
+    return tuple(claim_of(row) for row in connection.execute(statement).mappings())
 
 
-def _live_leases(connection: Connection) -> list[Lease]:
+def _live_leases(connection: Connection) -> tuple[Lease, ...]:
     live = LEASES.ended_number.is_(None)
     statement = select(tables.leases).where(live).order_by(LEASES.granted_at)
-    return [lease_of(row) for row in connection.execute(statement).mappings()]
+    return tuple(lease_of(row) for row in connection.execute(statement).mappings())
 
 
 def _past(connection: Connection) -> dict[str, tuple[float, ...]]:
