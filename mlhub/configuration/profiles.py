@@ -6,8 +6,9 @@ Profiles stay plain data, as KubeSpawner has them; here is only what they may lo
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,12 +21,13 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from mlhub.configuration.problems import Path
 from mlhub.configuration.values import FlavorName, LongText, Section, SomeTime, Text, spelled
-from mlhub.profiles.reading import slugify
 
 Slug = Annotated[
     str, *spelled(r"[a-z0-9][a-z0-9-]{0,62}", "use small letters, digits and '-', such as minimal")
 ]
-PLACEHOLDER = "{value}"
+PLACEHOLDER: Final = "{value}"
+RESERVED: Final = frozenset({"profile", "duration", "wait"})  # of forms and REST bodies
+RESOURCE_KEYS: Final = ("extra_resource_limits", "extra_resource_guarantees")
 
 
 def _pattern(text: str) -> str:
@@ -122,6 +124,12 @@ def slug_of(profile: dict[str, Any]) -> str:
     if profile.get("slug"):
         return str(profile["slug"])
     return slugify(str(profile.get("display_name", "")))
+
+
+def slugify(name: str) -> str:
+    """A slug for a name: small letters and digits of ASCII, words joined by ``-``."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "profile"
 
 
 def overrides(profile: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:

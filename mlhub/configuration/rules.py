@@ -8,11 +8,15 @@ from typing import Any, Final
 from mlhub.configuration.draft import Draft, draft_of
 from mlhub.configuration.flavors import FlavorSettings
 from mlhub.configuration.problems import Path, Problem, Severity
-from mlhub.configuration.profiles import PLACEHOLDER, overrides, slug_of
+from mlhub.configuration.profiles import (
+    PLACEHOLDER,
+    RESERVED,
+    RESOURCE_KEYS,
+    overrides,
+    slug_of,
+)
 from mlhub.configuration.schema import nearest
 from mlhub.core.quantities import format_duration, parse_duration, plural
-from mlhub.profiles.asking import RESOURCE_KEYS
-from mlhub.profiles.reading import RESERVED
 
 GPU_RESOURCE: Final = "nvidia.com/"
 GPU_OPTIONS: Final = frozenset({"gpu", "count"})  # what `gpus: any` brings

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mlhub.configuration.profiles import RESOURCE_KEYS
 from mlhub.core.devices import Flavor
 from mlhub.core.errors import BadInput
 from mlhub.profiles.reading import WRONG_SET_UP
 
 MOST: Final = 1024  # devices in one claim: more than any node has
 GPU_VENDORS: Final = ("nvidia.com/", "amd.com/gpu", "gpu.intel.com/")
-RESOURCE_KEYS: Final = ("extra_resource_limits", "extra_resource_guarantees")
 
 
 @dataclass(frozen=True, slots=True)

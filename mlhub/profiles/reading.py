@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from mlhub.configuration.profiles import RESERVED, slugify
 from mlhub.core.devices import Flavor
 from mlhub.core.errors import BadInput
 from mlhub.core.quantities import parse_duration
 from mlhub.profiles.shapes import Choice, Option, Profile, Unlisted
 
-RESERVED: Final = frozenset({"profile", "duration", "wait"})
 NO_GPU: Final = "none"
 FEW: Final = 8  # up to here every count is offered, above it powers of two and the most
 COUNT_UNKNOWN: Final = 8  # offered where the inventory does not say
@@ -152,12 +151,6 @@ def _all_different(options: list[Option], path: str) -> tuple[Option, ...]:
             raise BadInput(f"{path}.profile_options.{option.slug}", text, WRONG_SET_UP)
         seen.add(option.slug)
     return tuple(options)
-
-
-def slugify(name: str) -> str:
-    """A slug for a name: small letters and digits of ASCII, words joined by ``-``."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "profile"
 
 
 def _mapping(row: object, path: str) -> Mapping[str, Any]:
