@@ -139,9 +139,21 @@ class Doorkeeper:
         )
         if problem:
             raise SignInRefused(problem)
-        account = account or os_accounts.create(bound.user)
+        account = account or _new_account(bound.user)
         if bound.uid != account.uid:
             self._book.record_uid(bound.user, account.uid)
+
+
+def _new_account(name: str) -> os_accounts.Account:
+    try:
+        return os_accounts.create(name)
+    except OSError as error:
+        raise SignInRefused(
+            f"Your account '{name}' on this machine could not be made just now ({error}). "
+            "Try again in a minute.",
+            code=503,
+            retry_after=60,
+        ) from error
 
 
 def _identity(visitor: Visitor) -> Identity:

@@ -31,13 +31,19 @@ def find(name: str) -> Account | None:
     return Account(entry.pw_name, entry.pw_uid)
 
 
-def groups_of(name: str) -> frozenset[str]:
-    """Lists the groups of an account that are people's, not the system's."""
-    names = set()
-    for gid in os.getgrouplist(name, pwd.getpwnam(name).pw_gid):
-        if FIRST_PERSONAL_ID <= gid != NOBODY:
-            names.add(_group_name(gid))
-    return frozenset(names - {""})
+def groups_of(name: str, named: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Lists the groups of an account that are people's, and those of the system that are named.
+
+    Args:
+        name: Of the account.
+        named: Groups that count although they are the system's, such as `sudo`.
+    """
+    groups = {gid: _group_name(gid) for gid in os.getgrouplist(name, pwd.getpwnam(name).pw_gid)}
+    return frozenset(
+        group
+        for gid, group in groups.items()
+        if group and (FIRST_PERSONAL_ID <= gid != NOBODY or group in named)
+    )
 
 
 def _group_name(gid: int) -> str:
@@ -54,13 +60,21 @@ def create(name: str) -> Account:
         OSError: the system refused.
     """
     command = ["useradd", "--create-home", "--key", "HOME_MODE=0700", "--shell", "/bin/bash"]
-    made = subprocess.run(
-        [*command, "--", name], capture_output=True, text=True, timeout=USERADD_SECONDS, check=False
-    )
+    said = _said_by([*command, "--", name])
     account = find(name)
     if account is None:
-        raise OSError(f"useradd could not make the account '{name}': {made.stderr.strip()[:200]}")
+        raise OSError(f"useradd could not make the account '{name}': {said[:200]}")
     return account
+
+
+def _said_by(command: list[str]) -> str:
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=USERADD_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end after {USERADD_SECONDS} s"
+    return answer.stderr.strip()
 
 
 def system_refusal(rules: HouseRules, account: Account) -> str | None:

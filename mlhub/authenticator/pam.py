@@ -72,7 +72,7 @@ class PamMethod(PAMAuthenticator):
             namespace=NAMESPACE,
             subject=str(account.uid),
             login=account.name,
-            groups=os_accounts.groups_of(account.name),
+            groups=os_accounts.groups_of(account.name, self.settings.named_groups),
         )
 
     def _refuse_closed(self, name: str) -> None:

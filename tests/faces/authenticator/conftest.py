@@ -1,4 +1,8 @@
-"""One browser for the tests of the sign-in; each test has a context of its own."""
+"""One browser for each module that needs one; each test has a context of its own.
+
+It ends with its module: while it runs, no other event loop can run in the process, and so no async
+test; a module has browser tests or async ones, never both.
+"""
 
 import os
 import shutil
@@ -11,7 +15,7 @@ CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     executable = os.environ.get("MLHUB_CHROMIUM") or shutil.which("chromium")
     if executable is None:

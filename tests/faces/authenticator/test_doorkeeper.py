@@ -195,6 +195,23 @@ async def test_two_clicks_of_a_newcomer_make_one_account(
     assert book.of_user("alice") == [Binding(Identity(GITHUB, "1"), "alice", uid=2001)]
 
 
+async def test_an_account_that_cannot_be_made_asks_to_come_later(
+    book: IdentityBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = Accounts(monkeypatch)
+
+    def locked(name: str) -> None:
+        raise OSError(f"useradd could not make the account '{name}': cannot lock /etc/passwd")
+
+    monkeypatch.setattr("mlhub.authenticator.os_accounts.create", locked)
+    keeper = rooted(book, "create")
+    with pytest.raises(SignInRefused, match="cannot lock /etc/passwd") as refused:
+        await keeper.admit(EVERYBODY, visitor("1", "alice"))
+    assert refused.value.code == 503
+    monkeypatch.setattr("mlhub.authenticator.os_accounts.create", accounts.create)
+    assert (await keeper.admit(EVERYBODY, visitor("1", "alice"))).name == "alice"
+
+
 async def test_an_account_that_was_made_anew_is_not_the_same(
     book: IdentityBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
