@@ -10,12 +10,11 @@ from typing import Annotated
 import typer
 
 from mlhub.cli.stack import HomeOption
-from mlhub.stack import running, wiring
+from mlhub.stack import running, secret_files, wiring
 from mlhub.stack.home import Home
 
 __all__ = ["Access", "HomeOption", "JsonOption", "Lack", "TokenFileOption", "UrlOption", "find"]
 
-OPERATOR_TOKEN = "operator-token"  # noqa: S105 - the name of a file, not its content
 SERVICE = "services/quota"
 
 UrlOption = Annotated[
@@ -108,7 +107,7 @@ def _of_home(home: Home) -> Access | None:
     plan = wiring.load(home)
     if plan is None or running.find_watcher(home) is None:
         return None
-    return Access(f"{plan.url}{SERVICE}", token_file=home.secrets / OPERATOR_TOKEN)
+    return Access(f"{plan.url}{SERVICE}", token_file=home.secrets / secret_files.OPERATOR_TOKEN)
 
 
 def _plain(url: str) -> str:

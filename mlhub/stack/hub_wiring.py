@@ -13,6 +13,18 @@ from mlhub.stack.leftovers import MARK
 from mlhub.stack.parts import SERVICES
 from mlhub.stack.wiring import LOOPBACK, Wiring, load
 
+PROGRAMS = {
+    "stack": (secret_files.STACK_TOKEN, ["proxy", "shutdown"]),
+    "operator": (
+        secret_files.OPERATOR_TOKEN,
+        ["access:services!service=quota", "custom:mlhub:operate"],
+    ),
+}
+"""Who speaks to the hub without being a process of the stack, by which secret, with what rights.
+
+`stack` is `mlhub up` itself; `operator` is the command line of whoever may read the home.
+"""
+
 
 def wire(c: Any, home: Home, wiring: Wiring) -> None:
     """Sets everything about the hub that follows from how the stack was started.
@@ -38,11 +50,12 @@ def wire(c: Any, home: Home, wiring: Wiring) -> None:
 def wire_services(c: Any, home: Home, wiring: Wiring) -> None:
     """Makes the services known to the hub, and gives each no more rights than it uses."""
     services = [hub_service(home, wiring, name) for name in wiring.service_ports]
-    token = secret_files.read(home.secrets, secret_files.STACK_TOKEN)
-    c.JupyterHub.services.extend([*services, {"name": "stack", "api_token": token}])
-    c.JupyterHub.load_roles.append(
-        {"name": "stack", "services": ["stack"], "scopes": ["proxy", "shutdown"]}
-    )
+    c.JupyterHub.services.extend(services)
+    for name, (secret, scopes) in PROGRAMS.items():
+        token = secret_files.read(home.secrets, secret)
+        c.JupyterHub.services.append({"name": name, "api_token": token})
+        role = {"name": name, "services": [name], "scopes": scopes}
+        c.JupyterHub.load_roles.append(role)
 
 
 def hub_service(home: Home, wiring: Wiring, name: str) -> dict[str, Any]:

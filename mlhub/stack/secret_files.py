@@ -15,6 +15,7 @@ QUOTA_TOKEN = "quota-token"  # noqa: S105
 MLFLOW_TOKEN = "mlflow-token"  # noqa: S105
 SPAWNER_TOKEN = "spawner-token"  # noqa: S105
 STACK_TOKEN = "stack-token"  # noqa: S105
+OPERATOR_TOKEN = "operator-token"  # noqa: S105
 
 SHORTEST = 16
 
@@ -32,6 +33,7 @@ EVERY = (
     MLFLOW_TOKEN,
     SPAWNER_TOKEN,
     STACK_TOKEN,
+    OPERATOR_TOKEN,
 )
 
 
