@@ -38,7 +38,8 @@ class Admission(HubOAuthenticated, RequestHandler):
         self.current_user = None
         model = await self._identified()
         if model is None:
-            return self._unknown()
+            self._unknown()
+            return None
         if not self.hub_auth.check_scopes(self.hub_scopes or set(), model):
             raise NotAdmitted(
                 403,
@@ -53,13 +54,14 @@ class Admission(HubOAuthenticated, RequestHandler):
         if self.request.method not in SAFE_METHODS and self._is_from_elsewhere():
             raise NotAdmitted(403, "PERMISSION_DENIED", "This page may not write to MLflow.")
         try:
-            return await self.hub_auth.get_user(self, sync=False)
+            model: dict[str, Any] | None = await self.hub_auth.get_user(self, sync=False)
         except HTTPError as error:
             raise NotAdmitted(
                 503,
                 "TEMPORARILY_UNAVAILABLE",
                 "The hub does not answer, so nobody can be identified. Try again in a minute.",
             ) from error
+        return model
 
     def _unknown(self) -> None:
         if self.is_navigation():

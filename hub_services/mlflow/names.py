@@ -61,7 +61,8 @@ def listed(value: object) -> list[Any]:
 
 def object_at(body: Json, *names: str) -> Json:
     """The object under the first of several spellings that is there; a copy, empty if none is."""
-    value = next((body[name] for name in names if body.get(name) is not None), {})
+    given = (body[name] for name in names if body.get(name) is not None)
+    value: object = next(given, {})
     if not isinstance(value, dict):
         raise ValueError(f"{names[0]} is not an object")
     return dict(value)

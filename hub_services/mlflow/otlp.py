@@ -57,7 +57,7 @@ def _protobuf(content: bytes, user: str) -> bytes:
         kept = [attribute for attribute in span.attributes if attribute.key not in FORGED]
         del span.attributes[:]
         span.attributes.extend(kept if span.parent_span_id else [*kept, name])
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 def _json(content: bytes, user: str) -> bytes:
@@ -82,7 +82,7 @@ def _spans(body: Any) -> list[dict[str, Any]]:
 def _list(body: Any, *names: str) -> list[dict[str, Any]]:
     if not isinstance(body, dict):
         raise ValueError("an object is expected")
-    items = next((body[name] for name in names if body.get(name)), [])
+    items: object = next((body[name] for name in names if body.get(name)), [])
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ValueError(f"{names[0]} is not a list of objects")
     return items

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from multidict import CIMultiDict
@@ -61,12 +62,12 @@ class Upload:
     def __init__(self) -> None:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
 
-    async def put(self, chunk: bytes | None, until: asyncio.Future[object]) -> None:
+    async def put(self, chunk: bytes | None, until: asyncio.Future[Any]) -> None:
         """Hand over a chunk, or None at the end; gives up when ``until`` is done."""
         if until.done():
             return
         putting = asyncio.ensure_future(self._chunks.put(chunk))
-        await asyncio.wait({putting, until}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([putting, until], return_when=asyncio.FIRST_COMPLETED)
         putting.cancel()
 
     async def chunks(self) -> AsyncIterator[bytes]:

@@ -1,10 +1,17 @@
 """What the spawner tells a user's server, in environment variables and arguments (pure)."""
 
 import posixpath
+from collections.abc import Mapping
 
 LEASE_ID = "MLHUB_LEASE_ID"
 API_URL = "MLHUB_API_URL"
 CODE_SERVER = "MLHUB_CODE_SERVER"
+NODE = "MLHUB_NODE"
+LOGDIR = "MLHUB_TENSORBOARD_LOGDIR"
+GALLERY = "EXTENSIONS_GALLERY"
+FOR_APPS = (CODE_SERVER, NODE, LOGDIR, GALLERY)
+"""What the hub's own environment says about the apps, which servers have to know."""
+
 EXTENSION = "mlhub.singleuser.extension"
 MLFLOW_SERVICE = "mlflow"
 MLFLOW_SCOPE = f"access:services!service={MLFLOW_SERVICE}"
@@ -32,6 +39,11 @@ def mlflow_environment(*, hub_url: str, token: str) -> dict[str, str]:
         "MLFLOW_TRACKING_TOKEN": token,
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
+
+
+def apps_environment(hub_environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of the hub's environment that a server's launcher tiles need."""
+    return {name: hub_environment[name] for name in FOR_APPS if hub_environment.get(name)}
 
 
 def lease_environment(*, lease_id: str, api_url: str) -> dict[str, str]:

