@@ -125,7 +125,7 @@ def _gpu_options(flavors: Sequence[Flavor] | None) -> list[Option]:
                flavor.description)
         for flavor in known
     )  # fmt: skip
-    none = Choice(NO_GPU, "No GPU", {"gpu": None})
+    none = Choice(NO_GPU, "No GPU", {"gpu": None}, "starts now, on CPU")
     numbers = tuple(Choice(str(n), str(n), {"gpu": {"count": n}}) for n in _counts(flavors))
     gpu = Option("gpu", "GPU", (none, *kinds), NO_GPU, open=flavors is None)
     if not kinds and flavors is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import datetime
 from typing import Final
@@ -10,8 +11,9 @@ from mlhub.client import FlavorView, InventoryView
 from mlhub.core.decisions import Forecast
 from mlhub.core.quantities import format_duration
 
-CELLS: Final = 16
+CELLS: Final = 12
 """More devices than these are drawn as shares of so many cells."""
+MINUTES: Final = re.compile(r"\d+ min")
 STATES: Final = ("held", "kept", "free", "out")
 
 
@@ -55,8 +57,11 @@ def _range_text(forecast: Forecast | None, now: datetime) -> str:
         return ""
     low = format_duration(forecast.soonest - now)
     high = format_duration(forecast.latest - now)
-    likely = f", likely {low} to {high}" if low != high else ""
-    return about_text(forecast, now) + likely
+    if low == high:
+        return about_text(forecast, now)
+    if MINUTES.fullmatch(low) and MINUTES.fullmatch(high):
+        return f"{about_text(forecast, now)}, likely {low.removesuffix(' min')}–{high}"
+    return f"{about_text(forecast, now)}, likely {low} to {high}"
 
 
 def price_text(flavor: FlavorView) -> str:

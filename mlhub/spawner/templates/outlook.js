@@ -1,7 +1,7 @@
 // What a choice leads to now, in words: the cards' words are the same as in mlhub/spawner/outlook.py.
 const mlhubWords = (() => {
   "use strict";
-  const CELLS = 16;
+  const CELLS = 12;
 
   function duration(seconds) {
     const whole = Math.max(0, Math.round(seconds));
@@ -40,7 +40,10 @@ const mlhubWords = (() => {
     if (!expected) return "";
     const low = duration(secondsTo(expected.soonest, now));
     const high = duration(secondsTo(expected.latest, now));
-    return aboutText(expected, now) + (low === high ? "" : `, likely ${low} to ${high}`);
+    const about = aboutText(expected, now);
+    if (low === high) return about;
+    const minutes = [low, high].every((text) => /^\d+ min$/.test(text));
+    return `${about}, likely ${minutes ? `${parseInt(low, 10)}–${high}` : `${low} to ${high}`}`;
   }
 
   function waitText(flavor, now) {
@@ -60,7 +63,7 @@ const mlhubWords = (() => {
     ].filter(([, count]) => count > 0);
     const total = counts.reduce((sum, [, count]) => sum + count, 0);
     const share = (count) => (total <= CELLS ? count : Math.max(1, roundEven((count * CELLS) / total)));
-    return counts.flatMap(([state, count]) => Array(share(count)).fill(state)).slice(0, Math.max(CELLS, 0));
+    return counts.flatMap(([state, count]) => Array(share(count)).fill(state)).slice(0, CELLS);
   }
 
   // Python rounds halves to the even number.

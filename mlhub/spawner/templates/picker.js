@@ -77,14 +77,19 @@
     return { key: JSON.stringify([profileSlug(), ask]), next };
   }
 
-  // Counts that can never be had with the chosen GPU say so; they stay choosable, the button is off.
+  // Counts that can never be had with the chosen GPU say why; they stay choosable, the button is off.
   function markCounts(ask) {
-    for (const input of optionsOf()?.querySelectorAll('fieldset[data-kind="count"] input[type="radio"]') ?? []) {
+    const fieldset = optionsOf()?.querySelector('fieldset[data-kind="count"]');
+    if (!fieldset) return;
+    let why = "";
+    for (const input of fieldset.querySelectorAll('input[type="radio"]')) {
       const number = Number(input.value);
-      const possible = !Array.isArray(ask) || !Number.isInteger(number) ||
-        !mlhubWords.outlook([ask[0], number], known.flavors, known.me, known.takenAt, 0).off;
-      input.closest("label").classList.toggle("mlhub-impossible", !possible);
+      const asked = Array.isArray(ask) && Number.isInteger(number);
+      const next = asked && mlhubWords.outlook([ask[0], number], known.flavors, known.me, known.takenAt, 0);
+      input.closest("label").classList.toggle("mlhub-impossible", Boolean(next.off));
+      if (next.off && !why) why = `${input.value}: ${next.reason}`;
     }
+    put(fieldset.querySelector(".mlhub-too-many"), why);
   }
 
   function showFlavors() {
