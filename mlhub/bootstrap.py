@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import uuid
+import secrets
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from mlhub.adapters.clock import FileClock, SystemClock
 from mlhub.adapters.hub import HubApi
@@ -23,6 +25,7 @@ from mlhub.configuration import Settings
 from mlhub.core.errors import BadInput
 
 AnyInventory = NvmlInventory | SimulatedInventory
+ID_BYTES: Final = 8  # short enough to be typed; the ledger refuses one that is there already
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Built:
 
     Attributes:
         store: the ledger, and what is over.
-        pids: who a local process is.
+        pids: who a local process is, and whether it runs.
         inventory: the devices, and what runs on them.
         bus: what changed, for open pages.
     """
@@ -66,28 +69,44 @@ def build(settings: Settings, *, home: Path, hub_url: str, hub_token: str, gpus:
     broker = Broker(
         store=store, hardware=Hardware(inventory, clock), holders=pids,
         hub=HubApi(hub_url, hub_token), notifier=bus, clock=clock, policy=settings.policy(),
-        new_id=lambda: uuid.uuid4().hex,
+        new_id=new_id,
     )  # fmt: skip
     return Built(broker, store, pids, inventory, bus, clock)
+
+
+def new_id() -> str:
+    """An id of a claim or a lease, that nobody can guess."""
+    return secrets.token_hex(ID_BYTES)
 
 
 def ledger_url(settings: Settings, home: Path, environ: Mapping[str, str]) -> str:
     """The address of the ledger: as it is set, else an SQLite file in the home.
 
     Raises:
-        BadInput: the file or variable that is to hold it is not there.
+        BadInput: the file or variable that is to hold it is not there, or open to others.
     """
     ledger = settings.ledger
     if ledger.url_file is not None:
-        try:
-            return Path(ledger.url_file).read_text().strip()
-        except OSError as error:
-            raise BadInput("ledger.url_file", f"it cannot be read: {error.strerror}") from error
+        return _from_secret_file(ledger.url_file, "ledger.url_file")
     if ledger.url_env is not None:
         if not environ.get(ledger.url_env):
-            raise BadInput("ledger.url_env", f"{ledger.url_env} is not set")
-        return environ[ledger.url_env]
-    return ledger.url or f"sqlite:///{home / 'ledger.sqlite'}"
+            raise BadInput("ledger.url_env", f"there is no variable {ledger.url_env}", "set it")
+        return environ[ledger.url_env].strip()
+    return ledger.url or f"sqlite:///{home.absolute() / 'ledger.sqlite'}"
+
+
+def _from_secret_file(path: Path, setting: str) -> str:
+    """The content of a file that nobody else may read: it may hold a password."""
+    try:
+        mode, text = path.stat().st_mode, path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise BadInput(setting, f"{path} cannot be read: {why}", "correct it") from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise BadInput(setting, f"{path} is open to other OS users", f"chmod 600 {path}")
+    if not text:
+        raise BadInput(setting, f"{path} is empty", "write the ledger's address into it")
+    return text
 
 
 def _clock(settings: Settings) -> Clock:

@@ -6,9 +6,9 @@ import sys
 
 import typer
 
-from mlhub.cli import config, gpus, leases, queue, screen, stack
+from mlhub.cli import config, doctor, gpus, leases, queue, screen, stack
 
-GROUPS = (stack, gpus, queue, leases, config)
+GROUPS = (stack, gpus, queue, leases, config, doctor)
 
 
 def build() -> typer.Typer:

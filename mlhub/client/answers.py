@@ -166,6 +166,14 @@ class TicketView:
 
 
 @dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the service does its work; `reasons` say why not."""
+
+    status: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What the service found about one invariant of its ledger, and what that says."""
 

@@ -18,17 +18,17 @@ from mlhub.client.answers import (
     LeaseView,
     MeView,
     QueuePage,
+    Readiness,
     TicketView,
     WaitingView,
 )
 from mlhub.client.credentials import credential_of
 from mlhub.client.errors import Problem, Refused, ServiceUnavailable
 from mlhub.client.stock import InventoryView
-from mlhub.client.transport import Answer, Patience, Request, Transport
+from mlhub.client.transport import API, Answer, Patience, Request, Transport
 from mlhub.client.wishes import Wish, wire_duration
 
 T = TypeVar("T")
-API: Final = "/api/v1"
 REFUSAL: Final = 400
 
 
@@ -59,8 +59,7 @@ class BrokerClient:
             token_file: a file that holds the token alone.
             patience: how long answers are waited for.
         """
-        base = url.rstrip("/")
-        base = base if base.endswith(API) else base + API
+        base = url.rstrip("/").removesuffix(API)
         credential = credential_of(token, token_file)
         self._transport = Transport(base, credential=credential, patience=patience)
 
@@ -159,6 +158,11 @@ class BrokerClient:
             found += page.items
             after = page.next if page.next != after else None
         return tuple(found)
+
+    async def ready(self) -> tuple[str, ...]:
+        """Why the service cannot do its work just now; empty when it can. It needs no right."""
+        answer = await self._transport.ask(Request("GET", "/readyz", vital=True))
+        return self._read(Readiness, answer.content).reasons
 
     async def me(self) -> MeView:
         """The asker: limits, use, claims and leases."""

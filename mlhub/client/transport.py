@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE: Final = 0.1  # seconds; doubled with each try, and a random part of it is waited
 LONGEST_PAUSE: Final = 5.0
 TOO_MANY: Final = 429
+API: Final = "/api/v1"
 JSON_TYPES: Final = ("application/json", "application/problem+json")
 
 
@@ -37,13 +38,18 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked; each may be repeated, a claim because of its idempotency key."""
+    """What is asked; each may be repeated, a claim because of its idempotency key.
+
+    Attributes:
+        vital: it asks how the service is: outside its API, and whatever it answers counts.
+    """
 
     method: str
     path: str
     body: Mapping[str, Any] | None = None
     query: Mapping[str, str] | None = None
     key: str = ""
+    vital: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,11 @@ class Unusable(Exception):
 
 
 class Transport:
-    """Asks one service, as often as it takes within the deadline. Tokens are never logged."""
+    """Asks one service, as often as it takes within the deadline. Tokens are never logged.
+
+    Attributes:
+        url: the service's address, without its API's path.
+    """
 
     def __init__(
         self, url: str, *, credential: Callable[[], str], patience: Patience | None = None
@@ -100,7 +110,7 @@ class Transport:
             wait_s, why = 0.0, ""
             try:
                 answer = await self._once(request, end - time.monotonic())
-                if answer.final:
+                if answer.final or request.vital:
                     return answer
                 wait_s, why = answer.wait_s, _failure_text(answer)
             except (aiohttp.ClientError, OSError, TimeoutError, Unusable) as error:
@@ -121,10 +131,13 @@ class Transport:
             headers["Idempotency-Key"] = request.key
         limit = aiohttp.ClientTimeout(total=max(0.001, min(left_s, self._patience.try_s)))
         async with self._open().request(
-            request.method, self.url + request.path, json=request.body, params=request.query,
+            request.method, self._address(request), json=request.body, params=request.query,
             headers=headers, timeout=limit, allow_redirects=False,
         ) as response:  # fmt: skip
             return _answer_of(response, await response.read())
+
+    def _address(self, request: Request) -> str:
+        return self.url + ("" if request.vital else API) + request.path
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -125,7 +125,7 @@ async def test_the_end_of_patience_names_the_address_and_the_last_trouble() -> N
         await client.close()
     assert time.monotonic() - begun < 2
     assert caught.value.tries == len(service.asked) > 1
-    assert caught.value.url == f"{service.url}/api/v1"
+    assert caught.value.url == service.url
 
 
 async def test_a_service_that_is_not_there_is_told_from_one_that_refuses() -> None:
@@ -259,6 +259,20 @@ async def test_every_other_call_asks_as_the_contract_has_it() -> None:
     assert ticket.ticket == "secret-words"
     assert "secret-words" not in repr(ticket)
     assert findings[0].ok
+
+
+async def test_readiness_is_asked_beside_the_api_and_an_unready_service_is_an_answer() -> None:
+    async def unready(service: FaultyService, request: web.Request) -> web.StreamResponse:
+        text = {"status": "not ready", "reasons": ["this process does not own the ledger"]}
+        return web.json_response(text, status=503)
+
+    async def ready(service: FaultyService, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"status": "ready", "reasons": []})
+
+    async with faulty_service(unready, ready) as service, client_of(service) as client:
+        assert await client.ready() == ("this process does not own the ledger",)
+        assert await client.ready() == ()
+    assert service.asked == [("GET", "/services/quota/readyz")] * 2
 
 
 async def test_a_long_queue_is_read_to_its_end() -> None:
