@@ -72,15 +72,13 @@ class ApiRequest(ProgramRequest):
         route = self.routes.get(str(self.request.method))
         if route is None or route.does is None:
             raise HTTPError(405)
-        self.service.busy += 1
-        try:
-            await self.let_in(route)
-            reply = await route.does(self.call(route, path))
-        except Exception as error:
-            await self._note(route, error)
-            raise
-        finally:
-            self.service.busy -= 1
+        with self.service.carrying_out():
+            try:
+                await self.let_in(route)
+                reply = await route.does(self.call(route, path))
+            except Exception as error:
+                await self._note(route, error)
+                raise
         self._answer(reply)
 
     async def let_in(self, route: Route) -> None:

@@ -43,7 +43,7 @@ class Loop:
                 failures = 0
             except NotOwner:
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the loop's edge: logged, and tried again
                 failures += 1
                 pause = min(LONGEST_PAUSE, 2.0 ** min(failures, 5) / 2)
                 self._log(error, pause)

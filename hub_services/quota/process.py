@@ -8,7 +8,6 @@ import os
 import secrets
 import signal
 import socket
-import time
 from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
@@ -111,16 +110,9 @@ async def _end(
     keeping.cancel()
     await asyncio.wait([keeping])
     await keeper.settle()
-    await _quiet(service)
+    await _within(service.idle, LAST_WORDS)
     await http.close_all_connections()
     await service.broker.store.close()
-
-
-async def _quiet(service: Service) -> None:
-    """Let the requests that are being answered come to their end."""
-    until = time.monotonic() + LAST_WORDS
-    while service.busy and time.monotonic() < until:
-        await asyncio.sleep(0.05)
 
 
 def _place(address: str) -> tuple[str, int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -42,7 +44,7 @@ class Service:
         wake: set to sweep at once.
         closing: set when the service stops; open streams end then.
         strays: what uses GPUs without a lease, as it was seen last.
-        busy: requests that are being carried out.
+        idle: set while no request is being carried out.
     """
 
     broker: Broker
@@ -61,11 +63,27 @@ class Service:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     strays: tuple[Stray, ...] = ()
-    busy: int = 0
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _busy: int = 0
+
+    def __post_init__(self) -> None:
+        self.idle.set()
 
     def now(self) -> datetime:
         """The wall clock."""
         return self.broker.clock.now()
+
+    @contextmanager
+    def carrying_out(self) -> Iterator[None]:
+        """Around one request, so that the process does not end within it."""
+        self._busy += 1
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self.idle.set()
 
     async def look(self) -> Scene:
         """The ledger and the hardware as they are now.

@@ -18,9 +18,9 @@ from mlhub.core.admission import admit_all
 from mlhub.core.claims import Ask, Claim, ClaimState
 from mlhub.core.decisions import Decision, Granted
 from mlhub.core.errors import Conflict, NotFound
-from mlhub.core.leases import EndReason, Lease
+from mlhub.core.leases import EndReason, Lease, LeaseStatus
 from mlhub.core.ledger import Anchor, AuditRecord, Changes, Ledger, shift, step_of
-from mlhub.core.lifecycle import Step
+from mlhub.core.lifecycle import Presence, Step
 from mlhub.core.policy import Policy
 
 log = logging.getLogger(__name__)
@@ -244,13 +244,22 @@ class Broker:
         )
 
     async def observe_now(self, leases: list[Lease]) -> list[Lease]:
-        """Look at the holders of these leases now, and free what is no longer held."""
+        """Free what is no longer held of these leases; those that were found to be over.
+
+        What a lease asks of the world is left to the sweep, which does it.
+        """
         seen = await self.holders.observe(leases)
+        held = {lease.id for lease in leases if lease.status is LeaseStatus.HELD}
+        gone = {
+            key: look
+            for key, look in seen.items()
+            if look.presence is Presence.GONE and key not in held
+        }
 
         def decide(ledger: Ledger, now: datetime) -> Decided[list[Step]]:
-            return step_all(ledger, seen, self.hardware.last(), self.policy, now)
+            return step_all(ledger, gone, self.hardware.last(), self.policy, now)
 
-        steps = await self.transact(decide)
+        steps = await self.transact(decide) if gone else []
         self.announce(step.lease for step in steps if step.changes)
         return [step.lease for step in steps]
 

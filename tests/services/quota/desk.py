@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -18,6 +20,15 @@ from mlhub.adapters.notify import EventBus
 from mlhub.core.lifecycle import Observation, Presence
 from tests.broker.world import World
 from tests.services.quota.hub import PREFIX, Hub
+
+
+async def until(look: Callable[[], object], *, seconds: float = 10) -> None:
+    """Look again and again until something is so."""
+    pause = asyncio.Event()
+    async with asyncio.timeout(seconds):
+        while not look():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pause.wait(), 0.02)
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class Desk:
     def __init__(self, world: World, service: Service, port: int, tokens: dict[str, str]) -> None:
         self.world = world
         self.service = service
+        self.port = port
         self.url = f"http://127.0.0.1:{port}{PREFIX}"
         self.tokens = tokens
         self.session = aiohttp.ClientSession()
@@ -86,6 +98,38 @@ class Desk:
         answer = await self.claim(who, **body)
         assert answer.status == 201, answer.body
         return answer.body["lease"]
+
+    async def clear(self) -> None:
+        """End all that lives."""
+        ledger = await self.world.ledger()
+        for claim in ledger.waiting():
+            await self.world.broker.cancel(claim.id, by="test")
+        for lease in ledger.leases.values():
+            self.world.hub.servers.clear()
+            await self.world.broker.release(lease.id, by="test")
+        await self.world.tick()
+
+    async def inventory(self, who: str = "bob") -> dict[str, Any]:
+        """The A100 as somebody sees them."""
+        return (await self.ask("GET", "inventory", who=who)).body["flavors"][0]
+
+    def set_policy(self, **rules: Any) -> None:
+        """Other rules from now on."""
+        broker = self.world.broker
+        broker.policy = broker.outlook.policy = replace(broker.policy, **rules)
+
+    @staticmethod
+    def span(lease: dict[str, Any]) -> timedelta:
+        """How long a lease lasts as it was granted."""
+        ends, granted = (datetime.fromisoformat(lease[key]) for key in ("ends_at", "granted_at"))
+        return ends - granted
+
+    def path(self, rest: str) -> str:
+        return f"{PREFIX}api/v1/{rest}"
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A bare connection, for what no client would send."""
+        return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def audit(self) -> list[dict[str, Any]]:
         answer = await self.ask("GET", "audit", who="the operator")

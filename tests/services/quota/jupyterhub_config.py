@@ -1,4 +1,4 @@
-"""The hub of the quota service's tests: real sign-in, roles as mlhub gives them, a plain spawner."""
+"""The hub of the quota service's tests: real sign-in, roles as mlhub gives them."""
 
 import json
 import os
