@@ -51,8 +51,10 @@
 
   async function refresh() {
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
-      if (answer.redirected && !answer.url.startsWith(location.origin + location.pathname)) return location.reload();
+      const headers = { Accept: "text/html", "X-XSRFToken": main.dataset.xsrf };
+      const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual" });
+      if (answer.type === "opaqueredirect") return location.reload(); // the sign-in is over
+      if (answer.status >= 500) throw new Error(String(answer.status));
       swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
       seen = new Date();
       document.getElementById("stale").hidden = true;
