@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,17 @@ async def test_a_missing_directory_is_named(tmp_path, clock):
         await store.open("test")
 
 
+@pytest.mark.parametrize(
+    "rest",
+    ["127.0.0.1:1/ledger", "127.0.0.1:1/x?bogus=1", "127.0.0.1:1/x?password=hunter2"],
+)
+async def test_a_server_that_is_not_there_is_named_without_the_password(rest, clock):
+    store = SqlStore(f"postgresql+psycopg://ada:hunter2@{rest}", clock)
+    with pytest.raises(LedgerUnavailable, match=r"127\.0\.0\.1") as caught:
+        await store.open("test")
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
 async def test_an_update_that_takes_too_long_is_given_up_by_its_asker(url, opened):
     store = await opened(url, patience=1)
     go_on = threading.Event()
@@ -251,6 +263,7 @@ async def test_a_connection_lost_at_the_commit_is_resolved_by_asking_again(postg
 
     with at_each("commit", once(lose)), pytest.raises(LedgerUnavailable):
         await store.update(ask_with_key)
+    assert set((await store.snapshot()).claims) == ({"c1"} if kept else set())
     assert await store.update(ask_with_key) == ("again" if kept else "new")
     assert set((await store.snapshot()).claims) == {"c1"}
 

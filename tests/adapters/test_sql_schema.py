@@ -1,5 +1,8 @@
 """The schema's history: upgrades keep what is there, and a newer one is left alone."""
 
+import re
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -12,6 +15,8 @@ from mlhub.broker.ports import Page
 from mlhub.core.errors import LedgerUnavailable, SchemaMismatch
 from tests.adapters.deciding import does, note, used
 from tests.core.making import claim, lease
+
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "reference" / "database.md"
 
 
 @pytest.fixture
@@ -111,3 +116,22 @@ async def test_another_programs_alembic_table_in_the_same_database_is_left_alone
     with by_hand.transaction() as connection:
         found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
         assert found == "a hub's own"
+
+
+def test_every_table_and_column_is_described():
+    text = DOCUMENTED.read_text()
+    words = set(re.findall(r"`(\w+)`", text))
+    columns = {column.name for table in tables.metadata.tables.values() for column in table.c}
+    assert {*tables.metadata.tables, schema.VERSION_TABLE, *columns} <= words
+
+
+async def test_the_queries_for_gpu_hours_in_the_documentation_work(url, opened):
+    text = DOCUMENTED.read_text()
+    on_postgresql, on_sqlite = re.findall(r"```sql\n(.+?);\n```", text, re.DOTALL)
+    store = await opened(url)
+    row = lease("l1", "a", "b")
+    await store.update(does(leases=[row], usage=[used(row, 3), used(row, 1)]))
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        query = on_sqlite if url.startswith("sqlite") else on_postgresql
+        [(user, flavor, hours)] = connection.exec_driver_sql(query).all()
+    assert (user, flavor, round(float(hours), 3)) == ("ada", "a100", 8)

@@ -56,15 +56,16 @@ async def test_only_what_is_live_or_remembered_is_read_at_a_start(url, opened):
     store = await opened(url)
     old = [replace(claim(f"c{n}"), state=ClaimState.DENIED, decided_at=NOON) for n in range(30)]
     ended = [over(lease(f"l{n}", f"d{n}"), lasted=n * timedelta(seconds=1)) for n in range(230)]
-    await store.update(does(claims=old, leases=ended))
+    holds = replace(old[0], id="claim-held", key="k", state=ClaimState.GRANTED, lease_id="held")
+    await store.update(does(claims=[*old, holds], leases=[*ended, lease("held", "h")]))
     await store.update(does(claims=[claim("waits")], forget=NOON + HOUR))
     before = await store.snapshot()
     await store.close()
     ledger = await (await opened(url)).snapshot()
     assert ledger == before
-    assert set(ledger.claims) == {"waits"}
+    assert set(ledger.claims) == {"waits", "claim-held"}
     assert ledger.past["a100"] == tuple(float(n) for n in range(230 - PAST_KEPT, 230))
-    assert count(url, tables.claims) == 31
+    assert count(url, tables.claims) == 32
 
 
 async def test_a_hundred_at_once_share_a_few_commits(url, opened):
@@ -150,8 +151,15 @@ async def test_the_tables_themselves_refuse_to_change_what_was_written_once(url,
     assert count(url, table) == 1
 
 
+class WrongClock(SystemClock):
+    """A machine whose wall clock is off."""
+
+    def now(self):
+        return super().now() - timedelta(days=100)
+
+
 async def test_time_is_the_databases_own_unless_the_clock_is_simulated(url, opened, clock):
-    store = await opened(url, clock=SystemClock())
+    store = await opened(url, clock=WrongClock())
     earlier = SystemClock().now()
     anchor = await store.update(lambda _, anchor: (anchor, Changes(audit=(note("now"),))))
     assert timedelta(seconds=-0.01) < anchor.wall - earlier < timedelta(seconds=5)

@@ -126,7 +126,9 @@ async def test_a_shared_device_is_given_as_often_as_it_fits(store):
         await store.update(does(leases=[shared("l3")]))
     await store.update(does(leases=[over(shared("l1"))]))
     await store.update(does(leases=[shared("l3")]))
-    assert set((await store.snapshot()).leases) == {"l2", "l3"}
+    await store.update(does(leases=[over(shared("l2")), over(shared("l3"))]))
+    await store.update(does(leases=[shared("l4"), shared("l5")]))
+    assert set((await store.snapshot()).leases) == {"l4", "l5"}
 
 
 async def test_a_device_passes_from_an_ended_lease_to_the_next_in_one_update(store):

@@ -1,4 +1,8 @@
-"""How Alembic runs here: on the connection of the one who upgrades, all in its transaction."""
+"""How Alembic runs here: on the connection of the one who upgrades, all in its transaction.
+
+Both databases can take back changes of tables, so an upgrade that is cut off leaves the former
+schema whole.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,6 @@ from alembic import context
 context.configure(
     connection=context.config.attributes["connection"],
     version_table=context.config.attributes["version_table"],
-    # SQLite's DDL is transactional too: an upgrade that is cut off leaves the former schema.
-    transactional_ddl=True,
 )
 with context.begin_transaction():
     context.run_migrations()
