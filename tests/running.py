@@ -94,7 +94,10 @@ class Stack:
     def part(self, name: str) -> psutil.Process | None:
         """The process of a part; None while there is none."""
         state = (load_json(Home(self.home).states_file) or {}).get(name) or {}
-        return psutil.Process(state["pid"]) if state.get("pid") else None
+        try:
+            return psutil.Process(state["pid"]) if state.get("pid") else None
+        except psutil.NoSuchProcess:
+            return None
 
     def sign_in(self, name: str, password: str) -> requests.Session:
         """Signs in by the hub's form."""

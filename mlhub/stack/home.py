@@ -49,11 +49,6 @@ class Home:
         return self.path / "hub"
 
     @property
-    def data(self) -> Path:
-        """What the services keep: the ledger, MLflow's runs."""
-        return self.path / "data"
-
-    @property
     def lock_file(self) -> Path:
         """Locked by the `mlhub up` that runs this home."""
         return self.run / "lock"
@@ -77,10 +72,6 @@ class Home:
     def wiring_file(self) -> Path:
         """Who listens where."""
         return self.run / "wiring.json"
-
-    def data_of(self, service: str) -> Path:
-        """The directory in which one service keeps its data."""
-        return self.data / service
 
 
 def default_home(environ: Mapping[str, str], *, as_root: bool) -> Path:
@@ -108,7 +99,7 @@ def prepare(home: Home) -> None:
         home.path.mkdir(parents=True, exist_ok=True)
         refuse_a_strangers(home.path)
         home.path.chmod(PASSABLE)
-        for private in (home.secrets, home.run, home.logs, home.hub, home.data):
+        for private in (home.secrets, home.run, home.logs, home.hub):
             private.mkdir(exist_ok=True)
             private.chmod(PRIVATE)
     except OSError as error:

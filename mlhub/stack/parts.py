@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
@@ -37,13 +36,9 @@ class Part:
     directory: Path
 
 
-def services_to_run(settings: Settings) -> list[str]:
-    """Names the services that the settings ask for and whose program is installed."""
-    wanted = [name for name in SERVICES if name != "mlflow" or settings.mlflow.enabled]
-    package = importlib.util.find_spec("hub_services")
-    places = package.submodule_search_locations or [] if package else []
-    programs = {Path(place) / name / "__main__.py": name for place in places for name in wanted}
-    return [name for program, name in programs.items() if program.exists()]
+def services_of(settings: Settings) -> list[str]:
+    """Names the services that the settings ask for."""
+    return [name for name in SERVICES if name != "mlflow" or settings.mlflow.enabled]
 
 
 def all_parts(home: Home, wiring: Wiring) -> list[Part]:
@@ -92,8 +87,6 @@ def hub_part(home: Home, wiring: Wiring, base: Mapping[str, str]) -> Part:
 
 def service_part(home: Home, wiring: Wiring, base: Mapping[str, str], *, name: str) -> Part:
     """A service, with the environment that the hub gives to the services it starts itself."""
-    directory = home.data_of(name)
-    directory.mkdir(exist_ok=True, mode=0o700)
     environment = dict(base) | {
         "JUPYTERHUB_API_TOKEN": secret_files.read(home.secrets, SERVICES[name]),
         "JUPYTERHUB_API_URL": wiring.hub_api,
@@ -107,4 +100,4 @@ def service_part(home: Home, wiring: Wiring, base: Mapping[str, str], *, name: s
         "JUPYTERHUB_SERVICE_URL": f"http://{LOOPBACK}:{wiring.service_ports[name]}",
         "MLHUB_GPUS": wiring.gpus,
     }
-    return Part(name, (sys.executable, "-m", f"hub_services.{name}"), environment, directory)
+    return Part(name, (sys.executable, "-m", f"hub_services.{name}"), environment, home.run)

@@ -99,7 +99,7 @@ def plan_wiring(
     wishes: Wishes, settings: Settings, installed: node.NodeParts, *, source: str
 ) -> Wiring:
     """Gives every part its port."""
-    names = parts.services_to_run(settings)
+    names = parts.services_of(settings)
     hub, proxy_api, *others = ports.free_internal(2 + len(names))
     return Wiring(
         host=wishes.host,

@@ -94,7 +94,7 @@ async def start_all(supervisor: Supervisor, plan: Wiring, stop: asyncio.Event) -
     supervisor.say("starting " + ", ".join(part.name for part in every))
     for part in every:
         supervisor.start(part)
-    page = asyncio.create_task(hub_api.wait_for(f"{plan.url}hub/login", limit_s=START_LIMIT_S))
+    page = asyncio.create_task(wait_for_pages(plan))
     stopped = asyncio.create_task(stop.wait())
     dying = asyncio.create_task(find_dying(supervisor))
     done, pending = await asyncio.wait({page, stopped, dying}, return_when=asyncio.FIRST_COMPLETED)
@@ -102,9 +102,22 @@ async def start_all(supervisor: Supervisor, plan: Wiring, stop: asyncio.Event) -
         task.cancel()
     if dying in done:
         raise never_came(supervisor.home, dying.result(), "keeps ending")
-    if page in done and not page.result():
-        raise never_came(supervisor.home, "hub", f"gave no page within {START_LIMIT_S:.0f} s")
+    if page in done and (late := page.result()):
+        raise never_came(supervisor.home, late, f"gave no page within {START_LIMIT_S:.0f} s")
     return page in done
+
+
+async def wait_for_pages(plan: Wiring) -> str | None:
+    """Waits for what a person needs to sign in and start a server: the hub and the quota service.
+
+    Returns:
+        The part that did not answer in time; None when both do.
+    """
+    pages = {"quota": f"{plan.service_url('quota')}healthz", "hub": f"{plan.url}hub/login"}
+    for name, page in pages.items():
+        if not await hub_api.wait_for(page, limit_s=START_LIMIT_S):
+            return name
+    return None
 
 
 async def find_dying(supervisor: Supervisor) -> str:

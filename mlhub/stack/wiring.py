@@ -50,6 +50,10 @@ class Wiring:
         shown = LOOPBACK if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}{self.base_url}"
 
+    def service_url(self, name: str) -> str:
+        """A service's address past the proxy; it ends with a slash."""
+        return f"http://{LOOPBACK}:{self.service_ports[name]}{self.base_url}services/{name}/"
+
     @property
     def hub_api(self) -> str:
         """The hub's REST API, past the proxy."""

@@ -20,11 +20,16 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.stack
 
 
-def page_answers(stack: Stack) -> bool:
+def answers(session: requests.Session, url: str) -> bool:
     try:
-        return requests.get(f"{stack.url}hub/login", timeout=10).ok
+        return session.get(url, timeout=30).ok
     except requests.RequestException:
         return False
+
+
+def page_answers(stack: Stack) -> bool:
+    with requests.Session() as session:
+        return answers(session, f"{stack.url}hub/login")
 
 
 def family_of(stack: Stack) -> set[psutil.Process]:
@@ -94,7 +99,7 @@ def test_a_server_outlives_its_hub_and_keeps_its_route_through_a_new_proxy(own: 
     for name in ("hub", "proxy"):
         kill_and_await_another(own, name, within_s=10)
     wait_until(
-        lambda: session.get(f"{own.url}user/{ada.name}/api", timeout=10).ok,
+        lambda: answers(session, f"{own.url}user/{ada.name}/api"),
         within_s=60,
         what="the server answers through the new proxy",
     )
@@ -109,7 +114,7 @@ def start_server(stack: Stack, session: requests.Session, person: Person) -> psu
     answer = session.post(address, headers=headers, json={}, timeout=60)
     assert answer.status_code in {201, 202}, answer.text
     wait_until(
-        lambda: session.get(f"{stack.url}user/{person.name}/api", timeout=30).ok,
+        lambda: answers(session, f"{stack.url}user/{person.name}/api"),
         within_s=60,
         what="the server answers",
     )
