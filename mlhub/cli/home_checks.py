@@ -84,7 +84,7 @@ def look_at_files(home: Home, config_file: Path) -> Iterator[Found]:
         yield Found("files", Level.NOTE, f"there is no home in {home.path}", "mlhub up makes one.")
         return
     found = [*_unsafe(home.path, WRITABLE_BY_OTHERS), *_unsafe(config_file, WRITABLE_BY_OTHERS)]
-    for directory in (home.secrets, home.run, home.hub, home.data, home.logs):
+    for directory in (home.secrets, home.run, home.hub, home.logs):
         found += _unsafe(directory, FOR_OTHERS)
     for file in _files_in(home.secrets):
         found += _unsafe(file, FOR_OTHERS)
