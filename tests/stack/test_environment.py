@@ -6,10 +6,13 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tools" / "environment.py"
@@ -143,3 +146,24 @@ def test_an_old_python_is_refused_before_anything_is_made():
     answer = subprocess.run(words, capture_output=True, text=True, check=False)
     assert answer.returncode == 1
     assert "Python 3.11 or newer is needed" in answer.stderr
+
+
+def test_the_lists_have_what_the_project_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    pinned = {name: pins_of(name) for name in ("stack.txt", "test.txt")}
+    wanted = {
+        "stack.txt": [*project["dependencies"], *extras["workbench"], *extras["node"]],
+        "test.txt": [*project["dependencies"], *extras["test"]],
+    }
+    for name, requirements in wanted.items():
+        for requirement in map(Requirement, requirements):
+            version = pinned[name].get(canonicalize_name(requirement.name))
+            assert version, f"{requirement.name} is not in {name}: run make lock"
+            assert requirement.specifier.contains(version), f"{requirement}: run make lock"
+
+
+def pins_of(name: str) -> dict[str, str]:
+    lines = (ROOT / "requirements" / name).read_text().splitlines()
+    rows = (line.split(" ")[0].split("==") for line in lines if "==" in line and line[:1].isalnum())
+    return {canonicalize_name(package): version for package, version in rows}
