@@ -212,6 +212,9 @@ async def test_a_restart_between_two_updates_is_not_noticed(postgres, opened):
     await store.update(does(claims=[claim("c1")]))
     postgres.stop()
     postgres.start()
+    assert await audited(store) == []
+    postgres.stop()
+    postgres.start()
     await store.update(does(claims=[claim("c2")]))
     assert set((await store.snapshot()).claims) == {"c1", "c2"}
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -84,6 +85,34 @@ async def test_an_answer_is_given_only_after_its_commit(url, opened):
         return count(url, tables.audit)
 
     assert await asyncio.gather(*map(keep, range(20))) == [20] * 20
+
+
+async def test_whoever_looks_while_a_commit_is_under_way_sees_the_last_one_at_once(url, opened):
+    store = await opened(url)
+    await store.update(does(claims=[claim("c1")]))
+    deciding, go_on = threading.Event(), threading.Event()
+
+    def take_long(ledger, anchor):
+        deciding.set()
+        go_on.wait(10)
+        return None, Changes(claims=(claim("c2"),))
+
+    update = asyncio.create_task(store.update(take_long))
+    await asyncio.to_thread(deciding.wait, 10)
+    seen = await asyncio.wait_for(store.snapshot(), 1)
+    go_on.set()
+    await update
+    assert set(seen.claims) == {"c1"}
+    assert set((await store.snapshot()).claims) == {"c1", "c2"}
+
+
+async def test_what_waits_when_the_ledger_is_closed_is_still_kept(url, opened):
+    store = await opened(url)
+    waiting = [asyncio.create_task(store.update(does(audit=[note(str(n))]))) for n in range(100)]
+    await asyncio.sleep(0)
+    await asyncio.gather(store.close(), store.close())
+    await asyncio.gather(*waiting)
+    assert count(url, tables.audit) == 100
 
 
 async def test_one_who_no_longer_waits_is_not_decided(url, opened):

@@ -67,7 +67,7 @@ class Keeper:
     def commit(self, decisions: Sequence[Decide[Any]]) -> list[Outcome]:
         """Decide one after the other and commit all in one transaction; an outcome for each."""
         try:
-            return self._attempt_twice(decisions)
+            return self._twice(lambda: self._attempt(decisions))
         except Refused as error:
             if len(decisions) > 1:
                 return [self.commit([decide])[0] for decide in decisions]
@@ -81,8 +81,7 @@ class Keeper:
         Raises:
             LedgerUnavailable: the database is away.
         """
-        with self._database.transaction() as connection:
-            return query(connection)
+        return self._twice(lambda: self._read(query))
 
     def current(self) -> Ledger:
         """The ledger as of the last commit, read anew where that has to be.
@@ -92,7 +91,7 @@ class Keeper:
             LedgerUnavailable: the database is away.
         """
         if self.ledger is None:
-            self._attempt_twice(())
+            self._twice(lambda: self._attempt(()))
         return self.ledger or Ledger()
 
     def close(self) -> None:
@@ -101,34 +100,48 @@ class Keeper:
         self._lock.release()
         self.ledger, self._name = None, ""
 
-    def _attempt_twice(self, decisions: Sequence[Decide[Any]]) -> list[Outcome]:
-        """Once more on a new connection, when the former one broke before the commit."""
+    def _twice(self, work: Callable[[], R]) -> R:
+        """Once more on a new connection, when the former one broke before any commit."""
         try:
-            return self._attempt(decisions)
+            return work()
         except ConnectionLost:
-            return self._attempt(decisions)
+            return work()
+
+    def _read(self, query: Callable[[Connection], R]) -> R:
+        with self._database.transaction() as connection:
+            return query(connection)
 
     def _attempt(self, decisions: Sequence[Decide[Any]]) -> list[Outcome]:
-        known, self.ledger = self.ledger, None
-        self._keep_lock()
-        with self._database.transaction() as connection:
-            before, anchor = self._begin(connection, known)
-            outcomes, after, writes = _decide_all(decisions, before, anchor)
-            if writes:
-                after = replace(after, anchor=writes.anchor or anchor, revision=before.revision + 1)
-                sign_commit(connection, self._epoch, after)
-                writes.flush(connection, before.leases)
+        try:
+            self._keep_lock()
+            with self._database.transaction() as connection:
+                outcomes, after = self._decide(connection, decisions)
+        except BaseException:
+            self.ledger = None
+            raise
         self.ledger = after
         return outcomes
 
-    def _begin(self, connection: Connection, known: Ledger | None) -> tuple[Ledger, Anchor]:
-        """The ledger and the clocks that this transaction decides on."""
+    def _decide(
+        self, connection: Connection, decisions: Sequence[Decide[Any]]
+    ) -> tuple[list[Outcome], Ledger]:
+        before = self._begin(connection)
+        anchor = self._read_clocks(connection)
+        outcomes, after, writes = _decide_all(decisions, before, anchor)
+        if writes:
+            after = replace(after, anchor=writes.anchor or anchor, revision=before.revision + 1)
+            sign_commit(connection, self._epoch, after)
+            writes.flush(connection, before.leases)
+        return outcomes, after
+
+    def _begin(self, connection: Connection) -> Ledger:
+        """The ledger that this transaction decides on, if it is still ours."""
         row = connection.execute(select(owner.c.epoch, owner.c.revision)).one()
         if row.epoch != self._epoch:
             raise fenced()
-        if known is None or known.revision != row.revision:
-            known = reading.load(connection)
-        return known, self._read_clocks(connection)
+        if self.ledger is None or self.ledger.revision != row.revision:
+            return reading.load(connection)
+        return self.ledger
 
     def _read_clocks(self, connection: Connection) -> Anchor:
         if self._clock.simulated:

@@ -67,7 +67,7 @@ class SqlStore:
         """
         self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="ledger")
         try:
-            await self._own(owner)
+            await self._own(self._thread, owner)
         except BaseException:
             await self.close()
             raise
@@ -83,11 +83,11 @@ class SqlStore:
                 is given out twice.
             Exception: whatever `decide` raised.
         """
-        self._worker()
+        thread = self._worker()
         entry = _Waiting(decide, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit_waiting())
+            self._committing = asyncio.create_task(self._commit_waiting(thread))
         outcome = await self._in_time(entry.outcome)
         if outcome.error is not None:
             raise outcome.error
@@ -107,13 +107,13 @@ class SqlStore:
 
     async def close(self) -> None:
         """Commit what waits and give up ownership; a repeat does nothing."""
-        if self._thread is None:
+        thread, self._thread = self._thread, None
+        if thread is None:
             return
         if self._committing is not None:
             await self._committing
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._keeper.close)
-        self._thread.shutdown()
-        self._thread = None
+        await asyncio.get_running_loop().run_in_executor(thread, self._keeper.close)
+        thread.shutdown()
 
     async def ended_leases(self, user: str | None, page: Page) -> list[tuple[int, Lease]]:
         """Ended leases, of one user or of all."""
@@ -127,37 +127,36 @@ class SqlStore:
         """Audit records, about one user or all."""
         return await self._read(lambda connection: reading.audit(connection, user, page))
 
-    async def _own(self, owner: str) -> None:
+    async def _own(self, thread: ThreadPoolExecutor, owner: str) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._takeover
         while True:
             try:  # without a time limit: an upgrade of a large ledger takes what it takes
-                return await loop.run_in_executor(self._worker(), self._keeper.own, owner)
+                return await loop.run_in_executor(thread, self._keeper.own, owner)
             except NotOwner:
                 if loop.time() >= until:
                     raise
             await asyncio.sleep(ASK_AGAIN)
 
-    async def _commit_waiting(self) -> None:
+    async def _commit_waiting(self, thread: ThreadPoolExecutor) -> None:
         """Commit batch after batch until nobody waits; those who come meanwhile share the next."""
         while self._waiting:
             some = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             batch = [entry for entry in some if not entry.outcome.done()]
-            for entry, outcome in zip(batch, await self._commit(batch), strict=True):
+            for entry, outcome in zip(batch, await self._commit(thread, batch), strict=True):
                 if not entry.outcome.done():
                     entry.outcome.set_result(outcome)
 
-    async def _commit(self, batch: list[_Waiting]) -> list[Outcome]:
+    async def _commit(self, thread: ThreadPoolExecutor, batch: list[_Waiting]) -> list[Outcome]:
         decisions = [entry.decide for entry in batch]
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._thread, self._keeper.commit, decisions)
+            return await loop.run_in_executor(thread, self._keeper.commit, decisions)
         except Exception as error:
             log.exception("a commit to the ledger failed")
             return [Outcome(error=error)] * len(batch)
 
     async def _read(self, query: Callable[[Connection], R]) -> R:
-        self._worker()
         return await self._call(lambda: self._keeper.read(query))
 
     async def _call(self, work: Callable[[], R]) -> R:
