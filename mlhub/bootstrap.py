@@ -20,6 +20,7 @@ from mlhub.adapters.simulated import SimulatedInventory
 from mlhub.adapters.sql import SqlStore
 from mlhub.broker.broker import Broker
 from mlhub.broker.hardware import Hardware
+from mlhub.broker.looking import SharedLook
 from mlhub.broker.ports import Clock
 from mlhub.configuration import Settings
 from mlhub.core.errors import BadInput
@@ -67,7 +68,7 @@ def build(settings: Settings, *, home: Path, hub_url: str, hub_token: str, gpus:
     inventory = _inventory(settings, gpus or settings.inventory.source, clock, table)
     bus = EventBus()
     broker = Broker(
-        store=store, hardware=Hardware(inventory, clock), holders=pids,
+        store=store, hardware=Hardware(inventory, clock), holders=SharedLook(pids),
         hub=HubApi(hub_url, hub_token), notifier=bus, clock=clock, policy=settings.policy(),
         new_id=new_id,
     )  # fmt: skip
