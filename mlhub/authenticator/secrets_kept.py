@@ -37,7 +37,6 @@ KNOWN_DEFAULTS = frozenset(
         "supersecret",
         "test",
         "testsecret",
-        "todo",
         "topsecret",
         "yourclientsecret",
         "yourclientsecrethere",

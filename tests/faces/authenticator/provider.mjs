@@ -28,6 +28,7 @@ const provider = new Provider(issuer, {
   interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
   issueRefreshToken: () => true,
   rotateRefreshToken: true,
+  clockTolerance: 0,
   ttl: { AccessToken: accessTokenSeconds },
 });
 
