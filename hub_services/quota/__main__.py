@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from hub_services.quota.logs import write_to_stderr
 from hub_services.quota.process import live
 from hub_services.quota.service import Service
 from hub_services.quota.sign_in import HubSignIn
@@ -51,8 +51,7 @@ def service_from(environ: Mapping[str, str]) -> Service:
 
 def main() -> int:
     """Run it; 78 (EX_CONFIG) where its configuration is wrong."""
-    level = os.environ.get("MLHUB_LOG", "INFO")
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s %(message)s")
+    write_to_stderr(os.environ.get("MLHUB_LOG", "INFO"))
     os.umask(0o077)
     try:
         service = service_from(os.environ)
