@@ -68,6 +68,8 @@ def configure(
     services.append({"name": ACTOR, "api_token": _token(home / "secrets" / "spawner-token")})
     if run_services:
         services.extend(_service(name, addresses[name], Path(path), home) for name in names)
+    if settings.hub.public_url:
+        c.JupyterHub.public_url = settings.hub.public_url.rstrip("/") + settings.hub.prefix
     _set_pages(c)
     _set_spawner(c, settings, spawner_class)
     _set_rights(c, [f"access:services!service={name}" for name in names])

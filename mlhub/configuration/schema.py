@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Final
 
+from mlhub.configuration.flavors import TimesSettings
 from mlhub.configuration.problems import Path, show_path
 from mlhub.configuration.settings import Settings
+from mlhub.core.quantities import format_duration
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 DEEPEST: Final = 4  # levels that a misplaced key is looked for in
@@ -20,6 +22,9 @@ Node = dict[str, Any]
 def json_schema() -> Node:
     """The published schema; editors check and complete mlhub.yaml by it."""
     schema = Settings.model_json_schema()
+    times = schema["$defs"][TimesSettings.__name__]["properties"]
+    for name, field in TimesSettings.model_fields.items():
+        times[name]["default"] = format_duration(field.default)  # pydantic writes PT8H
     return {"$schema": DIALECT, **schema, "title": "mlhub.yaml"}
 
 

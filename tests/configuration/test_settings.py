@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from ruamel.yaml import YAML
 from mlhub.configuration import (
     ConfigurationError,
     Settings,
+    check_text,
     default_yaml,
     json_schema,
     load,
@@ -170,6 +172,17 @@ def test_the_schema_is_a_schema_and_accepts_what_we_accept() -> None:
         assert list(validator.iter_errors(YAML(typ="safe").load(text))) == []
 
 
+def test_the_defaults_in_the_schema_are_values_that_it_accepts() -> None:
+    schema = json_schema()
+    for name, part in schema["$defs"].items():
+        for key, rule in part.get("properties", {}).items():
+            if "default" in rule:
+                whole = {"$defs": schema["$defs"], **rule}
+                found = list(jsonschema.Draft202012Validator(whole).iter_errors(rule["default"]))
+                assert found == [], f"{name}.{key}"
+    assert schema["$defs"]["TimesSettings"]["properties"]["duration"]["default"] == "8 h"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -196,3 +209,12 @@ def test_the_reference_names_every_setting() -> None:
         if f"`{key}`" not in page
     ]
     assert missing == []
+
+
+def test_every_example_of_the_guide_is_right() -> None:
+    page = (ROOT / "docs/how-to/configure.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(examples) > 6
+    for text in examples:
+        found = check_text(text, name="configure.md", directory=Path("/")).problems
+        assert found == (), text
