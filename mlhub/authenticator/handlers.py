@@ -105,7 +105,7 @@ class ProviderCallbackHandler(_ProviderPage, OAuthCallbackHandler):
     def get_state_cookie(self) -> str:
         """Reads the provider's own state, once."""
         if self._state_cookie is None:
-            stored = self.get_secure_cookie(self._cookie["name"]) or b""
+            stored = self.get_secure_cookie(self._cookie["name"], max_age_days=STATE_DAYS) or b""
             self._state_cookie = stored.decode("utf8", "replace")
             self.clear_cookie(self._cookie["name"], path=self._cookie["path"])
         return self._state_cookie
