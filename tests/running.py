@@ -46,6 +46,14 @@ def node_cache() -> Path:
     return Path.home() / ".cache" / "mlhub" / "node"
 
 
+def answers(session: requests.Session, url: str) -> bool:
+    """Whether a page is there and shown to this session."""
+    try:
+        return session.get(url, timeout=30).ok
+    except requests.RequestException:
+        return False
+
+
 @dataclass
 class Stack:
     """A running stack."""
@@ -109,6 +117,21 @@ class Stack:
             session.close()
             raise AssertionError(f"{name} was not let in: {answer.status_code} {answer.text}")
         return session
+
+    def start_server(
+        self, session: requests.Session, name: str, options: Mapping[str, Any] | None = None
+    ) -> None:
+        """Starts somebody's server by the hub's API and waits until it answers."""
+        headers = {"X-XSRFToken": session.cookies.get("_xsrf", path="/hub/") or ""}
+        address = f"{self.url}hub/api/users/{name}/server"
+        answer = session.post(address, headers=headers, json=dict(options or {}), timeout=120)
+        if answer.status_code not in {201, 202}:
+            raise AssertionError(f"no server for {name}: {answer.status_code} {answer.text}")
+        wait_until(
+            lambda: answers(session, f"{self.url}user/{name}/api"),
+            within_s=120,
+            what=f"the server of {name} answers",
+        )
 
     def stop(self) -> int:
         """Stops it as Ctrl-C does; gives the exit code."""

@@ -49,6 +49,11 @@ class Home:
         return self.path / "hub"
 
     @property
+    def commands(self) -> Path:
+        """What people's servers may run from here."""
+        return self.path / "bin"
+
+    @property
     def lock_file(self) -> Path:
         """Locked by the `mlhub up` that runs this home."""
         return self.run / "lock"

@@ -99,11 +99,12 @@ def place_of(part: Part, cache: Path) -> Path:
     return cache / f"{part.name}-{hashlib.sha256(lock).hexdigest()[:12]}"
 
 
-def install_parts(cache: Path, say: Callable[[str], None]) -> NodeParts:
+def install_parts(cache: Path, commands: Path, say: Callable[[str], None]) -> NodeParts:
     """Installs what is missing; a part that is there is left alone.
 
     Args:
-        cache: The directory that holds the installed parts.
+        cache: The directory that holds the installed parts; several stacks may share it.
+        commands: The directory of this stack's commands.
         say: Is told of each step that takes time.
 
     Raises:
@@ -118,7 +119,8 @@ def install_parts(cache: Path, say: Callable[[str], None]) -> NodeParts:
             install(part, place, root)
     node = root / "bin" / "node"
     proxy = place_of(PROXY, cache) / PROXY.entry
-    command = write_command(place_of(CODE_SERVER, cache), node)
+    script = place_of(CODE_SERVER, cache) / CODE_SERVER.entry
+    command = write_command(commands / "code-server", node, script)
     return NodeParts(node=node, proxy=proxy, code_server=command)
 
 
@@ -197,16 +199,15 @@ def gist(text: str) -> str:
     return " ".join(telling[:4])[:400] or "npm gave no reason"
 
 
-def write_command(place: Path, node: Path) -> Path:
-    """Writes the command that starts VS Code: a script that becomes the Node.js binary.
+def write_command(command: Path, node: Path, script: Path) -> Path:
+    """Writes a command that becomes the Node.js binary with a script.
 
-    It replaces itself, so that a signal to the command reaches VS Code.
+    It replaces itself, so that a signal to the command reaches what it runs.
     """
-    command = place / "code-server"
-    text = f'#!/bin/sh\nexec "{node}" "{place / CODE_SERVER.entry}" "$@"\n'
-    if not command.exists() or command.read_text() != text:
-        unfinished = command.with_name(f"{command.name}.{os.getpid()}")
-        unfinished.write_text(text)
-        unfinished.chmod(0o755)
-        unfinished.replace(command)
+    command.parent.mkdir(exist_ok=True)
+    command.parent.chmod(0o755)
+    unfinished = command.with_name(f"{command.name}.{os.getpid()}")
+    unfinished.write_text(f'#!/bin/sh\nexec "{node}" "{script}" "$@"\n')
+    unfinished.chmod(0o755)
+    unfinished.replace(command)
     return command

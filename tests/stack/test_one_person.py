@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -47,7 +49,16 @@ def test_the_password_is_shown_once_and_kept_in_a_private_file(hers: Stack, ada:
 
 def test_the_person_is_let_in_and_their_server_runs_as_themselves(hers: Stack, ada: Person):
     with hers.sign_in(ada.name, shown_password(hers)) as session:
-        assert session.get(f"{hers.url}hub/home", timeout=30).ok
+        hers.start_server(session, ada.name)
+    servers = [p for p in psutil.process_iter() if "jupyterhub-singleuser" in " ".join(cmd(p))]
+    assert ada.name in {p.username() for p in servers}
+
+
+def cmd(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def test_another_name_is_refused_with_the_reason(hers: Stack, ada: Person):
@@ -62,9 +73,19 @@ def test_a_wrong_password_is_refused(hers: Stack, ada: Person):
 
 def test_an_address_of_the_network_is_refused_for_a_generated_password(ada: Person):
     home = ada.home / "open"
-    home.mkdir(mode=0o700)
-    home.chmod(0o777)
+    home.mkdir()
+    os.chown(home, ada.uid, ada.gid)
     stack = launch(home, port=free_internal(1)[0], person=ada, words=["--host", "0.0.0.0"])
     wait_until(lambda: stack.process.poll() is not None, within_s=120, what="its end")
     assert stack.process.returncode == 1
     assert "listen on 127.0.0.1" in stack.said()
+
+
+def test_a_home_of_another_os_user_is_refused(ada: Person, bob: Person, open_directory: Path):
+    home = open_directory / "bobs"
+    home.mkdir()
+    home.chmod(0o777)
+    os.chown(home, bob.uid, bob.gid)
+    stack = launch(home, port=free_internal(1)[0], person=ada)
+    wait_until(lambda: stack.process.poll() is not None, within_s=120, what="its end")
+    assert f"belongs to another OS user (number {bob.uid})" in stack.said()

@@ -14,17 +14,10 @@ import requests
 from mlhub.stack import leftovers
 from mlhub.stack.home import Home
 from tests.people import Person
-from tests.running import Stack, running_stack
+from tests.running import Stack, answers, running_stack
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.stack
-
-
-def answers(session: requests.Session, url: str) -> bool:
-    try:
-        return session.get(url, timeout=30).ok
-    except requests.RequestException:
-        return False
 
 
 def page_answers(stack: Stack) -> bool:
@@ -108,16 +101,7 @@ def test_a_server_outlives_its_hub_and_keeps_its_route_through_a_new_proxy(own: 
 
 
 def start_server(stack: Stack, session: requests.Session, person: Person) -> psutil.Process:
-    """Starts a person's server by the hub's API and waits until it answers."""
-    headers = {"X-XSRFToken": session.cookies.get("_xsrf", path="/hub/")}
-    address = f"{stack.url}hub/api/users/{person.name}/server"
-    answer = session.post(address, headers=headers, json={}, timeout=60)
-    assert answer.status_code in {201, 202}, answer.text
-    wait_until(
-        lambda: answers(session, f"{stack.url}user/{person.name}/api"),
-        within_s=60,
-        what="the server answers",
-    )
+    stack.start_server(session, person.name)
     return next(p for p in psutil.process_iter() if p.username() == person.name)
 
 
