@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 from jupyterhub.utils import maybe_future, url_path_join
 from sqlalchemy.orm import object_session
+from traitlets import Any as AnyValue
 from traitlets import Callable, Dict, Float, List, Unicode, Union, default
 from traitlets.config import Configurable
 
@@ -35,6 +36,9 @@ class GPULeaseMixin(Configurable):
     Put it before the spawner's own class: ``class Mine(GPULeaseMixin, TheSpawner)``.
     """
 
+    user_options = AnyValue(
+        {}, help="What was chosen; hub 5.5 passes on any JSON, `start` judges it."
+    )
     profile_list = Union(
         [List(trait=Dict()), Dict(), Callable()],
         help="""

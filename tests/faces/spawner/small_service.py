@@ -17,7 +17,6 @@ from itertools import count
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, Finish, RequestHandler
 
@@ -113,7 +112,7 @@ class SmallService:
         """Goes away as a process does that was killed."""
         assert self.server is not None
         for listener in list(self.listeners):
-            listener.ended.set()
+            listener.gone.set()
         self.server.stop()
         await self.server.close_all_connections()
 
@@ -176,8 +175,8 @@ class SmallService:
             return self.full(key, body, flavor)
         lease = held or self.grant(body, flavor)
         answer = 201, {
-            "state": "granted", "claim": f"claim-{lease['id']}", "lease": lease, "reason": "granted",
-            "message": "",
+            "state": "granted", "claim": f"claim-{lease['id']}", "lease": lease,
+            "reason": "granted", "message": "",
         }  # fmt: skip
         self.claims[key] = {"state": "granted", "answer": answer}
         return answer
@@ -227,6 +226,7 @@ class Api(RequestHandler):
         self.service = service
 
     async def prepare(self) -> None:
+        self.gone = asyncio.Event()
         path = self.request.path.removeprefix(PREFIX)
         body = json.loads(self.request.body) if self.request.body else None
         self.body: Any = body
@@ -239,7 +239,8 @@ class Api(RequestHandler):
         self.service.asked.append((self.request.method or "", path, body))
         self.fault = self.take_fault(self.request.method or "", path)
         if self.fault == "hang":
-            await asyncio.sleep(60)
+            await self.gone.wait()
+            raise Finish
         if self.fault == "fail":
             self.reply(500, {"detail": "broken"})
             raise Finish
@@ -258,6 +259,9 @@ class Api(RequestHandler):
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(body))
+
+    def on_connection_close(self) -> None:
+        self.gone.set()
 
 
 class Tickets(Api):
@@ -306,19 +310,14 @@ class Holder(Api):
 class Events(Api):
     async def get(self) -> None:
         self.set_header("Content-Type", "text/event-stream")
-        self.ended = asyncio.Event()
         self.service.listeners.add(self)
         self.write(": beat\n\n")
         await self.flush()
-        await self.ended.wait()
+        await self.gone.wait()
 
     def tell(self, event: str) -> None:
         self.write(f"event: {event}\ndata: {{}}\n\n")
         self.flush()
-
-    def on_connection_close(self) -> None:
-        self.service.listeners.discard(self)
-        self.ended.set()
 
     def on_finish(self) -> None:
         self.service.listeners.discard(self)
@@ -344,6 +343,3 @@ def application(service: SmallService) -> Application:
     handlers = [(PREFIX + path, handler, {"service": service}) for path, handler in routes]
     waiting = (r"/services/quota/waiting/([^/]+)", Waiting)
     return Application([*handlers, waiting], log_function=lambda handler: None)
-
-
-__all__ = ["NOW", "SmallFlavor", "SmallService", "StreamClosedError"]

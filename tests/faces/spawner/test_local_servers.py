@@ -1,13 +1,15 @@
-"""Real servers of a real hub, of either version, as OS users: their GPUs, their end, their crash."""
+"""Real servers of a real hub of either version, as OS users: their GPUs, end, and crash."""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from tests.faces.spawner.hubs import SpawnHub
 from tests.faces.spawner.small_service import SmallService
@@ -171,8 +173,6 @@ def test_a_server_that_died_while_the_hub_was_away_gives_its_gpu_back(
 def test_the_hub_dies_in_the_middle_of_an_ask_and_the_same_key_is_asked_again(
     hub: SpawnHub, service: SmallService, ada: Person
 ) -> None:
-    import threading
-
     service.faults.append(("POST", "/claims", "hang"))
     asking = threading.Thread(target=ignore_errors, args=(hub, ada.name), daemon=True)
     asking.start()
@@ -187,8 +187,6 @@ def test_the_hub_dies_in_the_middle_of_an_ask_and_the_same_key_is_asked_again(
 
 
 def ignore_errors(hub: SpawnHub, user: str) -> None:
-    import requests
-
     try:
         hub.spawn(user, {"gpu": "a100"})
     except requests.RequestException:

@@ -120,7 +120,9 @@ def test_words_of_ones_own_go_where_the_placeholder_is() -> None:
     settings = settings_of({"image--unlisted-choice": "mine:7"})
     assert settings["image"] == "registry/mine:7"
     assert settings["args"] == ["mine:7"]
-    assert chosen({"image--unlisted-choice": "mine:7"}).options["image--unlisted-choice"] == "mine:7"
+    assert (
+        chosen({"image--unlisted-choice": "mine:7"}).options["image--unlisted-choice"] == "mine:7"
+    )
 
 
 def test_the_words_must_match_as_a_whole_and_the_message_says_how() -> None:
@@ -303,7 +305,7 @@ def test_every_bad_option_is_refused_with_its_name(options: Any, field: str) -> 
         pytest.param([{"display_name": 7}], id="a number for a name"),
         pytest.param([{"display_name": "X", "profile_options": ["gpu"]}], id="options as a list"),
         pytest.param([{"display_name": "X"}, {"display_name": "x"}], id="one slug twice"),
-        pytest.param([{"display_name": "X", "profile_options": {"wait": {}}}], id="a reserved word"),
+        pytest.param([{"display_name": "X", "profile_options": {"wait": {}}}], id="reserved"),
         pytest.param(
             [{"display_name": "X", "gpus": "any", "profile_options": {"gpu": {}}}], id="gpu twice"
         ),
@@ -323,7 +325,9 @@ def test_a_profile_list_of_another_shape_is_refused(profile_list: Any) -> None:
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 NAMES = st.sampled_from(
