@@ -45,7 +45,6 @@ async def test_the_ledger_is_an_sqlite_file_in_the_home_unless_said_otherwise(
 async def test_the_parts_are_connected_to_one_another(at_home: Built) -> None:
     broker = at_home.broker
     assert broker.store is at_home.store
-    assert broker.holders is at_home.pids
     assert broker.notifier is at_home.bus
     assert broker.policy == Settings().policy()
     stock = await broker.hardware.inventory()
