@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,13 +26,12 @@ CHROMIUM_FLAGS = [
 
 
 @pytest.fixture(scope="session")
-def open_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def open_directory() -> Iterator[Path]:
     """A directory for stacks that every OS user can pass through; pytest's own are private."""
-    directory = tmp_path_factory.mktemp("stacks")
-    for step in (directory, *directory.parents):
-        if step.owner() == Path.home().owner() and not step.stat().st_mode & 0o001:
-            step.chmod(step.stat().st_mode | 0o011)
-    return directory
+    with tempfile.TemporaryDirectory(prefix="mlhub-stacks-") as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        yield directory
 
 
 @pytest.fixture(scope="session")
