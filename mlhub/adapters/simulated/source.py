@@ -1,27 +1,27 @@
-"""Simulated devices as an inventory and as a source of use."""
+"""Simulated devices as the broker's source of inventory and usage."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import math
-import uuid
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
-from mlhub.adapters.simulated.spec import DEFAULT, Gpus, Spec, read_spec
+from mlhub.adapters.simulated.chips import Chip, chips
+from mlhub.adapters.simulated.curves import load_of
+from mlhub.adapters.simulated.spec import DEFAULT, Spec, read_spec
 from mlhub.broker.ports import Clock, DeviceLoad, DeviceUse
-from mlhub.core.devices import Device, Health, Inventory, MigProfile, Node, with_missing
+from mlhub.core.devices import Device, Inventory, Node, with_missing
 from mlhub.core.errors import BadInput, InventoryUnavailable
+from mlhub.lane import Lane
 
 log = logging.getLogger(__name__)
-NAMESPACE: Final = uuid.UUID("5f0f8d3e-6a55-4b0e-9d0b-0c4e3a1f7a11")
+T = TypeVar("T")
+SHORTEST: Final = 8  # characters of a UUID that CUDA_VISIBLE_DEVICES may be cut down to
 
 
 class Running(Protocol):
-    """One process: `visible` is the CUDA_VISIBLE_DEVICES of its environment."""
+    """One process of this machine."""
 
     @property
     def pid(self) -> int:
@@ -37,34 +37,44 @@ class Running(Protocol):
 
     @property
     def visible(self) -> str:
-        """The devices in its environment, with commas between."""
+        """CUDA_VISIBLE_DEVICES of its environment: UUIDs with commas between."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
 
 
 class Processes(Protocol):
     """Where processes are looked up."""
 
-    def scan(self) -> Sequence[Running]:
-        """Every process of this machine."""
+    def scan(self) -> Iterable[Running]:
+        """Every process of this machine.
+
+        Raises:
+            OSError: they cannot be listed.
+        """
 
 
 class SimulatedInventory:
     """GPUs from a file that is read again whenever it changes.
 
-    Their UUIDs follow from node, model and number: they are the same at each start.
+    Their UUIDs follow from seed, node, model and number: they are the same at each start. A
+    device that was ever there and is there no more is lost until it is back, as with real ones.
     """
 
     def __init__(
         self, node: str, clock: Clock, processes: Processes | None = None, *,
-        file: Path | None = None, spec: Spec = DEFAULT,
+        file: Path | None = None, spec: Spec = DEFAULT, timeout_s: float = 10.0,
     ) -> None:  # fmt: skip
         """Simulate what a file says.
 
         Args:
-            node: the name of a node that the file gives none.
-            clock: what says when an inventory was taken, and moves the curves of use.
+            node: the name of the node that the file gives none.
+            clock: what says when an inventory was taken, and how long a device has been used.
             processes: where the processes are seen that name a simulated device.
             file: the file; None simulates `spec`.
             spec: what is simulated without a file.
+            timeout_s: after so many seconds without an answer the GPUs count as unavailable.
 
         Raises:
             BadInput: something in the file is wrong.
@@ -73,16 +83,16 @@ class SimulatedInventory:
         self._clock = clock
         self._processes = processes
         self._file = file
-        self._stamp: tuple[int, int] | None = None
-        self._spec = spec
-        self._known: tuple[Device, ...] = ()
-        if file is not None:
-            self._spec = read_spec(file)
-            self._stamp = _stamp(file)
+        self._timeout_s = timeout_s
+        self._lane = Lane("mlhub-simulated")
+        self._stamp = _stamp(file)
+        self._devices: tuple[Device, ...] = ()
+        self._begun: dict[tuple[str, str], float] = {}
+        self._simulate(read_spec(file) if file else spec)
 
     @classmethod
     def empty(cls, clock: Clock) -> SimulatedInventory:
-        """A machine without GPUs."""
+        """A machine without GPUs; that is no simulation."""
         return cls("this-machine", clock, spec=Spec())
 
     async def read(self) -> Inventory:
@@ -91,124 +101,107 @@ class SimulatedInventory:
         Raises:
             InventoryUnavailable: the file says that the driver fails, or is wrong.
         """
-        self._renew()
+        return await self._do(self._read)
+
+    async def processes(self) -> list[DeviceUse]:
+        """The processes whose environment names a simulated device. Raises as `read` does."""
+        return await self._do(
+            lambda: [
+                DeviceUse(device.uuid, row.pid, row.user, lease_id=row.lease_id)
+                for device, row in self._uses()
+            ]
+        )
+
+    async def load(self) -> list[DeviceLoad]:
+        """How busy each device is: idle until a process names it. Raises as `read` does."""
+        return await self._do(self._load)
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._lane.close()
+
+    async def _do(self, ask: Callable[[], T]) -> T:
+        try:
+            return await self._lane.do(ask, timeout_s=self._timeout_s)
+        except OSError as error:
+            why = error or "no answer"
+            raise InventoryUnavailable(f"the simulated GPUs cannot be read: {why}") from error
+
+    def _simulate(self, spec: Spec) -> None:
+        """Take over what a file says; when something in it is wrong, all stays as it was.
+
+        Raises:
+            BadInput: it names a device that it does not describe.
+        """
+        try:
+            self._chips = chips(spec, self._node)
+        except BadInput as error:
+            where = f"{self._file}: {error.field}" if self._file else error.field
+            raise BadInput(where, error.problem, error.remedy) from error
+        self._spec = spec
+        self._devices = with_missing(
+            (chip.device for chip in self._chips),
+            self._devices,
+            lambda device: "it is no longer there (simulated)",
+        )
+
+    def _renew(self) -> None:
+        """Read the file again if it changed; a wrong one is as a driver that fails."""
+        stamp = _stamp(self._file)
+        if self._file is not None and stamp != self._stamp:
+            try:
+                self._simulate(read_spec(self._file))
+            except BadInput as error:
+                raise InventoryUnavailable(str(error)) from error
+            self._stamp = stamp
+            log.info("the simulated GPUs were read again from %s", self._file)
         if self._spec.fail:
             raise InventoryUnavailable(self._spec.fail)
-        seen = tuple(self._devices())
-        self._known = with_missing(seen, self._known, lambda _: "it is no longer there (simulated)")
+
+    def _read(self) -> Inventory:
+        self._renew()
         nodes = tuple(
             Node(row.name or self._node, row.labels, row.schedulable, row.trouble)
             for row in self._spec.nodes
         )
-        simulated = bool(self._known)
-        return Inventory(nodes, self._known, self._clock.now(), simulated=simulated)
+        return Inventory(nodes, self._devices, self._clock.now(), simulated=bool(nodes))
 
-    async def processes(self) -> list[DeviceUse]:
-        """The processes whose environment names a simulated device."""
-        if self._processes is None:
-            return []
-        known = {device.uuid for device in self._known}
-        running = await asyncio.to_thread(self._processes.scan)
+    def _uses(self) -> list[tuple[Device, Running]]:
+        self._renew()
+        there = [chip.device for chip in self._chips]
+        running = self._processes.scan() if self._processes else ()
         return [
-            DeviceUse(uuid, row.pid, row.user, lease_id=row.lease_id)
+            (device, row)
             for row in running
-            for uuid in row.visible.split(",")
-            if uuid in known
+            if row.visible
+            for device in there
+            if _names(row.visible, device.uuid)
         ]
 
-    async def load(self) -> list[DeviceLoad]:
-        """How busy each device is: after its curve while something runs on it, else idle."""
-        held = {row.device for row in await self.processes()}
-        return [
-            DeviceLoad(device.uuid, None, None)
-            if device.health is not Health.OK
-            else self._load(device, gpus, busy=device.uuid in held)
-            for gpus, device in self._all()
-        ]
+    def _load(self) -> list[DeviceLoad]:
+        ages: dict[tuple[str, str], float] = {}
+        for device, row in self._uses():
+            user = (device.uuid, row.lease_id or f"process {row.pid}")
+            ages[user] = max(ages.get(user, 0.0), row.age)
+        now = self._clock.monotonic()
+        self._begun = {user: self._begun.get(user, now - age) for user, age in ages.items()}
+        return [load_of(chip, self._ages_on(chip, now), self._spec.seed) for chip in self._chips]
 
-    def _load(self, device: Device, gpus: Gpus, *, busy: bool) -> DeviceLoad:
-        if not busy:
-            return DeviceLoad(device.uuid, None if device.profile else 0.0, 0)
-        use = gpus.use
-        phase = zlib.crc32(device.uuid.encode()) % 1000 / 1000
-        at = (self._clock.monotonic() / use.period + phase) % 1
-        wave = 1 + 0.1 * math.sin(at * 40)
-        percent = min(100.0, use.busy * wave) if at < use.duty else 0.0
-        memory = round(device.memory * 0.6)
-        return DeviceLoad(device.uuid, None if device.profile else round(percent, 1), memory)
-
-    def _renew(self) -> None:
-        """Read the file again if it changed; a wrong one is as a driver that fails."""
-        if self._file is None:
-            return
-        stamp = _stamp(self._file)
-        if stamp == self._stamp:
-            return
-        try:
-            self._spec = read_spec(self._file)
-        except BadInput as error:
-            raise InventoryUnavailable(str(error)) from error
-        self._stamp = stamp
-        log.info("the simulated GPUs were read again from %s", self._file)
-
-    def _all(self) -> Iterator[tuple[Gpus, Device]]:
-        for node in self._spec.nodes:
-            index = 0
-            for gpus in node.gpus:
-                for _ in range(gpus.count):
-                    for device in _divided(node.name or self._node, gpus, index):
-                        yield gpus, device
-                    index += 1
-
-    def _devices(self) -> Iterator[Device]:
-        first = self._first_node()
-        broken = {_full(row.device, first): row for row in self._spec.failures}
-        gone = {_full(name, first) for name in self._spec.vanish}
-        for _, device in self._all():
-            names = {device.uuid, f"{device.node}:{device.index}", device.parent or ""}
-            if names & gone:
-                continue
-            failed = next((broken[name] for name in names if name in broken), None)
-            yield _failing(device, Health(failed.health), failed.trouble) if failed else device
-
-    def _first_node(self) -> str:
-        return next((row.name for row in self._spec.nodes if row.name), self._node)
+    def _ages_on(self, chip: Chip, now: float) -> list[float]:
+        begun = self._begun.items()
+        return [now - began for (uuid, _), began in begun if uuid == chip.device.uuid]
 
 
-def _full(name: str, node: str) -> str:
-    """``3`` is the third device of the first node."""
-    return f"{node}:{name}" if name.isdecimal() else name
+def _names(visible: str, uuid: str) -> bool:
+    """Whether CUDA would take one of the words for that device: it may be the UUID's beginning."""
+    words = (word.strip() for word in visible.split(","))
+    return any(len(word) >= SHORTEST and uuid.startswith(word) for word in words)
 
 
-def _failing(device: Device, health: Health, trouble: str) -> Device:
-    values = {name: getattr(device, name) for name in device.__slots__}
-    return Device(**values | {"health": health, "trouble": trouble})
-
-
-def _divided(node: str, gpus: Gpus, index: int) -> Iterator[Device]:
-    """A whole GPU, or the MIG devices that it is divided into."""
-    whole = _uuid("GPU", node, gpus.model, index)
-    if not gpus.mig:
-        yield Device(
-            uuid=whole, node=node, model=gpus.model, memory=gpus.memory, index=index,
-            sharing=gpus.sharing, shares=gpus.shares,
-        )  # fmt: skip
-    for number, name in enumerate(gpus.mig):
-        memory = min(gpus.memory, int(name.split(".")[1].split("gb")[0]) * 1024)
-        yield Device(
-            uuid=_uuid("MIG", node, gpus.model, index, number), node=node, model=gpus.model,
-            memory=memory, index=index, profile=MigProfile(name).name, parent=whole,
-            sharing=gpus.sharing, shares=gpus.shares,
-        )  # fmt: skip
-
-
-def _uuid(kind: str, *words: object) -> str:
-    return f"{kind}-{uuid.uuid5(NAMESPACE, '/'.join(map(str, words)))}"
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
+def _stamp(file: Path | None) -> tuple[int, int, int] | None:
+    """Another one after each change of the file; None while it is not there."""
     try:
-        found = file.stat()
+        found = file.stat() if file else None
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
