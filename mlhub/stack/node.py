@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ import psutil
 from mlhub.stack.problems import StackProblem
 
 LISTS = Path(__file__).with_name("node_parts")
-INSTALL_LIMIT_S = 1200
+TELL_EVERY_S = 5.0
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def place_of(part: Part, cache: Path) -> Path:
     return cache / f"{part.name}-{hashlib.sha256(lock).hexdigest()[:12]}"
 
 
-def install_parts(cache: Path, commands: Path, say: Callable[[str], None]) -> NodeParts:
+def install_parts(cache: Path, commands: Path, say: Say) -> NodeParts:
     """Installs what is missing; a part that is there is left alone.
 
     Args:
@@ -116,7 +119,7 @@ def install_parts(cache: Path, commands: Path, say: Callable[[str], None]) -> No
         place = place_of(part, cache)
         if not (place / part.entry).exists():
             say(f"installing {part.title}, about {part.size} on disk")
-            install(part, place, root)
+            install(part, place, root, say=say)
     node = root / "bin" / "node"
     proxy = place_of(PROXY, cache) / PROXY.entry
     script = place_of(CODE_SERVER, cache) / CODE_SERVER.entry
@@ -124,7 +127,7 @@ def install_parts(cache: Path, commands: Path, say: Callable[[str], None]) -> No
     return NodeParts(node=node, proxy=proxy, code_server=command)
 
 
-def install(part: Part, place: Path, node_root: Path) -> None:
+def install(part: Part, place: Path, node_root: Path, *, say: Say) -> None:
     """Installs one part beside its place and moves it there when it is whole."""
     unfinished = place.with_name(f"{place.name}.{os.getpid()}.unfinished")
     clear_unfinished(place)
@@ -133,10 +136,10 @@ def install(part: Part, place: Path, node_root: Path) -> None:
     try:
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(LISTS / part.name / name, unfinished / name)
-        run_npm("ci", unfinished, node_root=node_root, part=part)
+        run_npm("ci", unfinished, node_root=node_root, part=part, say=say)
         for inner in part.inner:
             # `ci` refuses VS Code's own lists, which differ a little from what it depends on
-            run_npm("install", unfinished / inner, node_root=node_root, part=part)
+            run_npm("install", unfinished / inner, node_root=node_root, part=part, say=say)
         move_into_place(unfinished, place)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -159,7 +162,7 @@ def clear_unfinished(place: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def run_npm(verb: str, directory: Path, *, node_root: Path, part: Part) -> None:
+def run_npm(verb: str, directory: Path, *, node_root: Path, part: Part, say: Say) -> None:
     """Installs what the directory's pinned list names, running no script of any package.
 
     Raises:
@@ -167,20 +170,41 @@ def run_npm(verb: str, directory: Path, *, node_root: Path, part: Part) -> None:
     """
     npm = node_root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     words = [verb, "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
+    with subprocess.Popen(
+        [node_root / "bin" / "node", npm, *words],
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        umask=0o022,  # every OS user runs these parts
+    ) as process:
+        try:
+            errors = follow(process, say)
+        except BaseException:
+            process.kill()  # Ctrl-C: what is half installed is removed by whoever called us
+            raise
+    if process.returncode:
+        raise failed(part, gist(errors))
+
+
+def follow(process: subprocess.Popen[str], say: Say) -> str:
+    """Waits for npm, telling every few seconds how much it has written; gives its errors."""
+    began = time.monotonic()
+    while True:
+        try:
+            return process.communicate(timeout=TELL_EVERY_S)[1]
+        except subprocess.TimeoutExpired:
+            say(f"  {time.monotonic() - began:.0f} s{written_by(process.pid)}")
+
+
+def written_by(pid: int) -> str:
+    """Says how much a process has written; nothing where the OS does not tell."""
     try:
-        answer = subprocess.run(
-            [node_root / "bin" / "node", npm, *words],
-            cwd=directory,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_LIMIT_S,
-            umask=0o022,  # every OS user runs these parts
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise failed(part, f"no end after {INSTALL_LIMIT_S} s") from error
-    if answer.returncode:
-        raise failed(part, gist(answer.stderr))
+        counters = psutil.Process(pid).io_counters()
+    except (psutil.Error, AttributeError):
+        return ""
+    return f", {getattr(counters, 'write_chars', 0) / 1e6:,.0f} MB unpacked"
 
 
 def failed(part: Part, reason: str) -> StackProblem:

@@ -23,7 +23,7 @@ def test_the_proxy_is_installed_in_its_pinned_version_and_what_was_interrupted_g
     interrupted = cache / f"{place.name}.4194300.unfinished"
     interrupted.mkdir()
     (interrupted / "half").write_text("")
-    node.install(node.PROXY, place, node.node_directory())
+    node.install(node.PROXY, place, node.node_directory(), say=print)
     words = [node.node_directory() / "bin" / "node", place / node.PROXY.entry, "--version"]
     answer = subprocess.run(words, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "5.3.0"
@@ -38,7 +38,7 @@ def test_without_a_registry_the_part_is_named_and_nothing_half_is_left(
     monkeypatch.setenv("npm_config_fetch_retries", "0")
     monkeypatch.setenv("npm_config_cache", str(tmp_path / "empty"))
     with pytest.raises(StackProblem, match=r"Installing the hub's proxy failed: .*ECONNREFUSED"):
-        node.install(node.PROXY, node.place_of(node.PROXY, cache), node.node_directory())
+        node.install(node.PROXY, node.place_of(node.PROXY, cache), node.node_directory(), say=print)
     assert list(cache.iterdir()) == []
 
 
