@@ -12,12 +12,13 @@ import pytest
 
 DEADLINE = 20.0
 SLEEP = ("sleep", "120")
+KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
 @contextmanager
 def running(*command: str, lease: str = "", **more) -> Iterator[subprocess.Popen[str]]:
     """A process with a lease in its environment, ended with all of its session afterwards."""
-    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment |= {"MLHUB_LEASE_ID": lease} if lease else {}
     process = subprocess.Popen(
         command or SLEEP, env={**environment, **more.pop("env", {})}, text=True,

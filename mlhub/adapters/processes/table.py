@@ -154,12 +154,12 @@ def relatives(processes: Iterable[Seen], roots: Iterable[Seen]) -> list[Seen]:
     for process in processes:
         children.setdefault(process.parent, []).append(process)
     found: dict[int, Seen] = {}
-    todo = list(roots)
-    while todo:
-        process = todo.pop()
+    ahead = list(roots)
+    while ahead:
+        process = ahead.pop()
         if process.pid not in found:
             found[process.pid] = process
-            todo.extend(children.get(process.pid, ()))
+            ahead.extend(children.get(process.pid, ()))
     return list(found.values())
 
 
