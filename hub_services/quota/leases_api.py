@@ -106,25 +106,39 @@ async def _process(call: Call) -> Observation:
 async def release(call: Call) -> Reply:
     """End a lease; its devices are free when its status is "ended"."""
     lease = await _find(call)
-    if lease.status is LeaseStatus.ENDED:
-        return Reply(await _shown(call, lease))
+    if lease.live:
+        await _end(call, lease)
+        lease = await _find(call)
+    return Reply(await _shown(call, lease))
+
+
+async def _end(call: Call, lease: Lease) -> None:
     broker, reason = call.service.broker, _end_reason(call, lease)
-    ending = await broker.release(lease.id, by=_by(call, lease), why=call.body.why, reason=reason)
+    try:
+        ending = await broker.release(
+            lease.id, by=_by(call, lease), why=call.body.why, reason=reason
+        )
+    except NotFound:
+        return  # its end was observed meanwhile
     # A server that is on its way would start on devices that are someone else's by then: only
     # the spawner knows that none comes any more.
     if ending.holder or call.who.acts:
-        ending = next(iter(await broker.observe_now([ending])), ending)
+        await broker.observe_now([ending])
     call.service.wake.set()
-    return Reply(await _shown(call, ending))
 
 
 def _by(call: Call, lease: Lease) -> str:
-    """Who wanted the end: the spawner only reports what the user's server did."""
-    return lease.ask.user if call.who.acts else call.who.name
+    """Who wanted the end: the spawner only reports what became of the user's server."""
+    return lease.ask.user if _reports(call) else call.who.name
+
+
+def _reports(call: Call) -> bool:
+    """Whether this is the spawner's report of an end, which has no reason to be told."""
+    return call.who.acts and not call.body.why
 
 
 def _end_reason(call: Call, lease: Lease) -> EndReason:
-    if not call.who.acts:
+    if not _reports(call):
         return EndReason.RELEASED
     return EndReason.START_FAILED if lease.status is LeaseStatus.HELD else EndReason.STOPPED
 

@@ -243,8 +243,8 @@ class Broker:
             )
         )
 
-    async def observe_now(self, leases: list[Lease]) -> list[Lease]:
-        """Free what is no longer held of these leases; those that were found to be over.
+    async def observe_now(self, leases: list[Lease]) -> None:
+        """Look at the holders of these leases now, and free what is no longer held.
 
         What a lease asks of the world is left to the sweep, which does it.
         """
@@ -259,9 +259,9 @@ class Broker:
         def decide(ledger: Ledger, now: datetime) -> Decided[list[Step]]:
             return step_all(ledger, gone, self.hardware.last(), self.policy, now)
 
-        steps = await self.transact(decide) if gone else []
-        self.announce(step.lease for step in steps if step.changes)
-        return [step.lease for step in steps]
+        if gone:
+            steps = await self.transact(decide)
+            self.announce(step.lease for step in steps if step.changes)
 
     async def _change(
         self,
