@@ -82,8 +82,8 @@ def cells(flavor: FlavorView) -> list[str]:
         held=flavor.held, kept=flavor.kept, free=flavor.free, out=flavor.out_of_service
     )
     total = sum(counts.values())
-    if total <= CELLS:
-        return [state for state in STATES for _ in range(counts[state])]
-    shares = {state: max(1, round(counts[state] * CELLS / total)) for state in STATES}
-    row = [state for state in STATES if counts[state] for _ in range(shares[state])]
-    return row[:CELLS]
+    if total > CELLS:
+        shares = {state: max(1, round(counts[state] * CELLS / total)) for state in +counts}
+        most = max(shares, key=lambda state: (counts[state], -STATES.index(state)))
+        counts = Counter(shares | {most: CELLS - sum(shares.values()) + shares[most]})
+    return [state for state in STATES for _ in range(counts[state])]

@@ -159,6 +159,14 @@ def looks_of(inventory: InventoryView) -> dict[str, Look]:
     return {row.name: _look(row, inventory) for row in inventory.flavors}
 
 
+def _look_of(ask: GpuAsk | str | None, looks: Mapping[str, Look]) -> Look | None:
+    """How what is asked for is shown; a place to be filled in where nothing is known of it."""
+    if not isinstance(ask, GpuAsk):
+        return None
+    unknown = "not here now" if looks else "not known now"
+    return looks.get(ask.flavor) or Look(ask.flavor, (), unknown, "", "", "")
+
+
 def _look(flavor: FlavorView, inventory: InventoryView) -> Look:
     return Look(
         flavor=flavor.name,
@@ -189,7 +197,7 @@ def _profile(
         description=rich(profile.description),
         checked=checked,
         options=tuple(_option(profile, row, answers, made, looks) for row in profile.options),
-        own=looks.get(own.flavor) if isinstance(own, GpuAsk) else None,
+        own=_look_of(own, looks),
     )
 
 
@@ -215,7 +223,7 @@ def _option(
                 title=plain(choice.display_name),
                 description=rich(choice.description),
                 checked=choice.slug == picked,
-                look=looks.get(ask.flavor) if isinstance(ask, GpuAsk) else None,
+                look=_look_of(ask, looks),
             )
         )
     return OptionLook(

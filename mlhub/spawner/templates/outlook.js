@@ -32,6 +32,8 @@ const mlhubWords = (() => {
     return parts.join(", ");
   }
 
+  const priceText = (flavor) => (Number(flavor.price) ? `${Number(flavor.price).toFixed(2)} /h` : "");
+
   function aboutText(expected, now) {
     return expected ? `about ${duration(secondsTo(expected.expected, now))}` : "";
   }
@@ -62,8 +64,11 @@ const mlhubWords = (() => {
       ["out", flavor.out_of_service],
     ].filter(([, count]) => count > 0);
     const total = counts.reduce((sum, [, count]) => sum + count, 0);
-    const share = (count) => (total <= CELLS ? count : Math.max(1, roundEven((count * CELLS) / total)));
-    return counts.flatMap(([state, count]) => Array(share(count)).fill(state)).slice(0, CELLS);
+    if (total <= CELLS) return counts.flatMap(([state, count]) => Array(count).fill(state));
+    const shares = counts.map(([, count]) => Math.max(1, roundEven((count * CELLS) / total)));
+    const most = counts.reduce((best, [, count], i) => (count > counts[best][1] ? i : best), 0);
+    shares[most] += CELLS - shares.reduce((sum, share) => sum + share, 0);
+    return counts.flatMap(([state], i) => Array(shares[i]).fill(state));
   }
 
   // Python rounds halves to the even number.
@@ -132,5 +137,5 @@ const mlhubWords = (() => {
     return Math.max(...nodes.map(free));
   }
 
-  return { duration, ordinal, freeText, waitText, cells, outlook, freeOnOneNode };
+  return { duration, ordinal, priceText, freeText, waitText, cells, outlook, freeOnOneNode };
 })();

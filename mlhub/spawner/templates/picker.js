@@ -96,8 +96,8 @@
     for (const place of root.querySelectorAll("[data-flavor]")) {
       const flavor = known.flavors.find((row) => row.name === place.dataset.flavor);
       const fields = flavor
-        ? { free: mlhubWords.freeText(flavor), wait: mlhubWords.waitText(flavor, known.takenAt) }
-        : { free: "not here now", wait: "" };
+        ? { free: mlhubWords.freeText(flavor), wait: mlhubWords.waitText(flavor, known.takenAt), price: mlhubWords.priceText(flavor) }
+        : { free: "not here now", wait: "", price: "" };
       if (flavor && flavor.allowed === false) fields.wait = flavor.why_not || "you may not use it";
       let changed = false;
       for (const [name, text] of Object.entries(fields)) changed = put(place.querySelector(`.mlhub-${name}`), text) || changed;
@@ -141,6 +141,7 @@
     const same = before && before.key === shown.key;
     if (same && !known.first && before.next.label !== shown.next.label) pointOut(shown.next);
     known.first = false;
+    root.querySelector(".mlhub-away")?.remove();
     showAge(inventory.problem);
   }
 
@@ -165,12 +166,12 @@
     const at = new Date(known.heardAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     age.hidden = !problem;
     age.textContent = problem ? `As of ${at}: ${problem}` : "";
-    if (!problem) root.querySelector(".mlhub-away")?.remove();
   }
 
+  // A page that never heard anything says so already.
   function onTrouble() {
-    if (Date.now() - known.heardAt < 30000 && known.takenAt) return;
-    showAge(known.takenAt ? "the GPU service does not answer; it may have changed since." : "");
+    const silentMs = Date.now() - known.heardAt;
+    if (known.takenAt && silentMs > 30000) showAge("the GPU service does not answer; this may have changed since.");
   }
 
   // A new ticket comes with a new copy of this page; without its query, which could start a server.

@@ -53,6 +53,8 @@ class SmallService:
     faults: list[tuple[str, str, str]] = field(default_factory=list)
     """(method, what the path begins with, fault): `lose` the answer, `hang`, `fail` with 500."""
     holder_is_over: bool = False
+    tickets: Iterator[int] = field(default_factory=lambda: count(1))
+    good_tickets: set[str] = field(default_factory=set)
     port: int = 0
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     listeners: set[Events] = field(default_factory=set)
@@ -83,13 +85,21 @@ class SmallService:
         for listener in list(self.listeners):
             self.loop.call_soon_threadsafe(listener.tell, event)
 
+    def new_ticket(self, user: str) -> str:
+        ticket = f"ticket-{next(self.tickets)}-of-{user}"
+        self.good_tickets.add(ticket)
+        return ticket
+
+    def end_tickets(self) -> None:
+        self.good_tickets.clear()
+
     @contextmanager
     def running(self) -> Iterator[SmallService]:
         self.loop = asyncio.new_event_loop()
-        self.loop.run_until_complete(self.listen())
         thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         thread.start()
         try:
+            self.do(self.listen())
             yield self
         finally:
             self.do(self.close())
@@ -230,9 +240,9 @@ class Api(RequestHandler):
         path = self.request.path.removeprefix(PREFIX)
         body = json.loads(self.request.body) if self.request.body else None
         self.body: Any = body
-        credential = self.request.headers.get("Authorization", "")
-        self.ticket_user = credential.removeprefix("Ticket ticket-of-")
-        known = credential.split(" ")[-1] == self.service.token or credential.startswith("Ticket ")
+        credential = self.request.headers.get("Authorization", "").split(" ")[-1]
+        self.ticket_user = credential.partition("-of-")[2]
+        known = credential == self.service.token or credential in self.service.good_tickets
         if not known:
             self.set_status(401)
             raise Finish(json.dumps({"detail": "who are you?"}))
@@ -267,7 +277,8 @@ class Api(RequestHandler):
 class Tickets(Api):
     def post(self) -> None:
         expires = (NOW + timedelta(hours=1)).isoformat()
-        self.reply(201, {"ticket": f"ticket-of-{self.body['user']}", "expires_at": expires})
+        ticket = self.service.new_ticket(self.body["user"])
+        self.reply(201, {"ticket": ticket, "expires_at": expires})
 
 
 class Inventory(Api):
