@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 DEBIAN = Path("/usr/bin/apt-get")
+FONTS = Path("/usr/share/fonts")
 NAMES = {
     "chromium": "the browser that the browser tests drive",
+    "fonts-dejavu-core": "letters for that browser",
     "python3-venv": "the module `venv`, from which the environment is made",
 }
 
@@ -25,7 +27,11 @@ def has_venv() -> bool:
 
 def missing() -> list[str]:
     """Names the packages whose part is not on this machine."""
-    here = {"chromium": shutil.which("chromium") is not None, "python3-venv": has_venv()}
+    here = {
+        "chromium": shutil.which("chromium") is not None,
+        "fonts-dejavu-core": any(FONTS.rglob("*.ttf")),
+        "python3-venv": has_venv(),
+    }
     return [name for name in NAMES if not here[name]]
 
 
