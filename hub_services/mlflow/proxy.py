@@ -17,6 +17,7 @@ from hub_services.mlflow.upstream import Upload, sent_on
 
 MIB = 2**20
 WASTE = 64 * MIB  # what is read of a refused body, so that the refusal reaches the client
+CUT_SECONDS = 1.0  # for the refusal to reach a client that sends on regardless
 AGAIN_SECONDS = 3
 STARTING = "MLflow starts or restarts, which takes about ten seconds."
 BAD = "INVALID_PARAMETER_VALUE"
@@ -56,6 +57,8 @@ class Gate(Answers):
         self.held.clear()
         if max(self.received, self._length()) > WASTE:
             self.explain(stop.status, stop.code, stop.message)
+            cut = self.request.connection.close  # type: ignore[union-attr]
+            asyncio.get_running_loop().call_later(CUT_SECONDS, cut)
 
     def _direct(self) -> None:
         """Find out what is asked for, and begin to pass an artifact on."""

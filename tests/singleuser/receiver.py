@@ -29,6 +29,8 @@ class Used(RequestHandler):
         authorization = self.request.headers.get("Authorization", "")
         self.receiver.reports.append(Report(lease, authorization, status))
         self.set_status(status)
+        if status == 307:
+            self.set_header("Location", f"{self.receiver.url}/leases/elsewhere/used")
 
 
 @dataclass

@@ -102,6 +102,7 @@ async def test_a_lease_id_cannot_lead_elsewhere(receiver: Receiver) -> None:
 async def test_the_token_is_not_sent_along_a_redirect(receiver: Receiver) -> None:
     receiver.statuses["moved"] = [307]
     assert await first_use.post_used(receiver.url, "moved", "own") is Answer.AGAIN
+    assert receiver.of("elsewhere") == []
 
 
 def test_a_request_that_cannot_be_read_never_breaks_the_server() -> None:
