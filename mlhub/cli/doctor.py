@@ -10,7 +10,6 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import RenderableType
-from rich.markup import escape
 
 from mlhub.cli import asking, screen, tables
 from mlhub.cli.access import Access, HomeOption, JsonOption, Lack, TokenFileOption, UrlOption, find
@@ -76,5 +75,7 @@ def picture(found: list[Found]) -> RenderableType:
     """The findings as people read them; what is bad comes with its remedy."""
     made = tables.table("", "about", "seen", "to do")
     for row in found:
-        made.add_row(MARKS[row.level], row.about, escape(row.detail), escape(row.remedy))
+        made.add_row(
+            MARKS[row.level], row.about, tables.plain(row.detail), tables.plain(row.remedy)
+        )
     return made

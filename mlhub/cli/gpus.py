@@ -8,7 +8,6 @@ from typing import Annotated, Final
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.text import Text
 
 from mlhub.cli import asking, screen, tables
@@ -92,10 +91,10 @@ def flavor_table(stock: InventoryView) -> RenderableType:
     )  # fmt: skip
     for row in stock.flavors:
         memory = format_memory(row.memory_mib) if row.memory_mib else ""
-        made.add_row(
-            row.name, escape(row.display_name), memory, str(row.free), str(row.total),
+        tables.add(
+            made, row.name, row.display_name, memory, str(row.free), str(row.total),
             str(row.waiting), next_turn(row), f"{row.price:.2f}" if row.price else "",
-            escape(note(row)),
+            note(row),
         )  # fmt: skip
     return made
 
@@ -128,9 +127,9 @@ def device_table(stock: InventoryView) -> RenderableType:
             trouble = row.trouble or node.trouble
             state = f"{row.state}: {trouble}" if trouble else row.state
             held, since = holder(row)
-            made.add_row(
-                escape(node.name), str(row.index), row.uuid, row.flavor or "", escape(state),
-                escape(held), since, busy(row), memory(row),
+            tables.add(
+                made, node.name, str(row.index), row.uuid, row.flavor or "", state,
+                held, since, busy(row), memory(row),
             )  # fmt: skip
     return made
 

@@ -8,7 +8,6 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Group, RenderableType
-from rich.markup import escape
 
 from mlhub.cli import asking, screen, tables
 from mlhub.cli.access import HomeOption, JsonOption, TokenFileOption, UrlOption
@@ -81,11 +80,11 @@ def lease_table(rows: list[LeaseView]) -> RenderableType:
     now = tables.now()
     for row in rows:
         over = row.ended_at is not None
-        made.add_row(
-            row.id, escape(row.user), escape(row.server or "default"), row.flavor, str(row.count),
+        tables.add(
+            made, row.id, row.user, row.server or "default", row.flavor, str(row.count),
             row.status, tables.clock(row.granted_at, now),
             tables.clock(row.ended_at if over else row.ends_at, now),
-            "" if over else str(row.waiting), escape(note(row)),
+            "" if over else str(row.waiting), note(row),
         )  # fmt: skip
     return made
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typer
 from rich.console import RenderableType
-from rich.markup import escape
 
 from mlhub.cli import asking, screen, tables
 from mlhub.cli.access import HomeOption, JsonOption, TokenFileOption, UrlOption
@@ -41,10 +40,10 @@ def queue_table(rows: tuple[WaitingView, ...]) -> RenderableType:
     )  # fmt: skip
     now = tables.now()
     for row in rows:
-        made.add_row(
-            row.flavor, str(row.position), escape(who(row)), str(row.count),
+        tables.add(
+            made, row.flavor, str(row.position), who(row), str(row.count),
             tables.clock(row.submitted_at, now), tables.expected(row.expected, now),
-            str(row.priority), row.id, escape(row.blocked),
+            str(row.priority), row.id, row.blocked,
         )  # fmt: skip
     return made
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -43,6 +44,18 @@ def show(content: RenderableType) -> None:
 def notice(text: str) -> Text:
     """A line that people should not overlook."""
     return Text(text, style="yellow")
+
+
+def add(made: Table, *cells: str) -> None:
+    """Adds a line to a table; the cells are shown as they are."""
+    made.add_row(*map(plain, cells))
+
+
+def plain(text: str) -> str:
+    """A text from outside as a cell: neither markup nor anything that steers a terminal."""
+    return escape(
+        "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    )
 
 
 def clock(time: datetime | None, at: datetime) -> str:

@@ -116,9 +116,11 @@ async def test_names_from_outside_are_shown_as_they_are_and_never_as_markup(
     service: FaultyService, token_file: Path
 ) -> None:
     name = "[red]x[/] [link=http://evil]"
-    service.answers["GET", "/inventory"] = (200, inventory(flavor("a100", display_name=name)))
+    steering = f"{name}\x1b[2J\r\n"
+    service.answers["GET", "/inventory"] = (200, inventory(flavor("a100", display_name=steering)))
     ran = await ask(service, token_file, "gpus")
-    assert name in ran.out
+    assert f"{name}\N{REPLACEMENT CHARACTER}[2J" in ran.out
+    assert "\x1b" not in ran.out
 
 
 async def test_queue_shows_places_and_names_only_as_they_are_told(
