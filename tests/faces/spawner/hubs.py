@@ -39,11 +39,12 @@ class SpawnHub:
 
     Attributes:
         python: the interpreter whose hub it is.
+        service: the small quota service; None: the hub runs the true one itself.
         person: the OS user that the hub runs as; None: whoever runs the tests.
     """
 
     directory: Path
-    service: SmallService
+    service: SmallService | None = None
     python: Path = Path(sys.executable)
     person: Person | None = None
     profiles: list[dict[str, Any]] = field(default_factory=lambda: list(PROFILES))
@@ -54,7 +55,7 @@ class SpawnHub:
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     proxy_token: str = field(default_factory=lambda: secrets.token_hex(16))
-    ports: tuple[int, ...] = field(default_factory=lambda: tuple(free_internal(3)))
+    ports: tuple[int, ...] = field(default_factory=lambda: tuple(free_internal(4)))
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -74,6 +75,13 @@ class SpawnHub:
         headers = {"Authorization": f"token {self.token}"}
         url = f"{self.url}/hub/api/{path}"
         return requests.request(method, url, headers=headers, timeout=120, **kwargs)
+
+    def quota(self, path: str) -> Any:
+        """What the true quota service's API says to the spawner."""
+        token = (self.directory / "secrets" / "spawner-token").read_text()
+        headers = {"Authorization": f"token {token}"}
+        url = f"{self.url}/services/quota/api/v1/{path}"
+        return requests.get(url, headers=headers, timeout=30).json()
 
     def add_user(self, name: str) -> None:
         self.api("POST", f"users/{name}").raise_for_status()
@@ -137,7 +145,8 @@ class SpawnHub:
             "directory": str(self.directory), "settings": str(settings), "url": self.url,
             "hub_url": f"http://127.0.0.1:{self.ports[1]}",
             "proxy_api_url": f"http://127.0.0.1:{self.ports[2]}",
-            "quota_url": self.service.address, "cmd": self.cmd, "environment": self.environment,
+            "quota_url": self.service.address if self.service else "",
+            "address": f"http://127.0.0.1:{self.ports[3]}", "cmd": self.cmd, "environment": self.environment,
             "config": self.config,
         })  # fmt: skip
 
@@ -168,8 +177,10 @@ class SpawnHub:
     def write_token(self) -> None:
         """The spawner's token, as the small service knows it."""
         path = self.directory / "secrets" / "spawner-token"
+        if path.exists():
+            return
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        path.write_text(self.service.token)
+        path.write_text(self.service.token if self.service else secrets.token_hex(16))
         path.chmod(0o600)
         if self.person is not None:
             for one in (self.directory, path.parent, path):
@@ -209,7 +220,7 @@ def proxy_command() -> list[str]:
 
 @contextmanager
 def running_proxy(hub: SpawnHub) -> Iterator[None]:
-    public, internal, api = hub.ports
+    public, internal, api, _ = hub.ports
     words = ["--ip", "127.0.0.1", "--port", str(public), "--api-ip", "127.0.0.1"]
     words += ["--api-port", str(api), "--default-target", f"http://127.0.0.1:{internal}"]
     words += ["--error-target", f"http://127.0.0.1:{internal}/hub/error"]

@@ -9,7 +9,8 @@ options = json.loads(os.environ["SPAWNER_TEST"])
 directory = options["directory"]
 
 c = get_config()  # noqa: F821
-configure(c, options["settings"])
+own = not options["quota_url"]
+configure(c, options["settings"], run_services=own, addresses={"quota": options["address"]})
 
 c.JupyterHub.bind_url = options["url"]
 c.JupyterHub.hub_bind_url = options["hub_url"]
@@ -22,9 +23,8 @@ c.JupyterHub.cleanup_proxy = False
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = os.environ["TEST_HUB_PASSWORD"]
 c.Authenticator.allow_all = True
-c.JupyterHub.services.append(
-    {"name": "quota", "url": options["quota_url"], "api_token": os.environ["TEST_QUOTA_TOKEN"]}
-)
+quota = {"name": "quota", "url": options["quota_url"], "api_token": os.environ["TEST_QUOTA_TOKEN"]}
+c.JupyterHub.services.extend([] if own else [quota])
 c.JupyterHub.services.append({"name": "tests", "api_token": os.environ["TEST_HUB_TOKEN"]})
 scopes = ["admin:users", "admin:servers", "tokens", "access:servers", "read:hub", "read:metrics"]
 c.JupyterHub.load_roles.append({"name": "tests", "services": ["tests"], "scopes": scopes})
