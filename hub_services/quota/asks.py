@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -14,22 +15,25 @@ from mlhub.core.quantities import parse_duration
 
 LARGEST_NUMBER: Final = 2**63 - 1
 SHORTEST: Final = timedelta(seconds=1)
+CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029"  # what would break a line of a log
+ONE_LINE: Final = rf"^[^{CONTROLS}]*$"
+SERVER_NAME: Final = rf"^$|^[^\s/.{CONTROLS}]([^/{CONTROLS}]*[^\s/{CONTROLS}])?$"
 
 
 def _bad(problem: str) -> PydanticCustomError:
     return PydanticCustomError("bad_input", "{problem}", {"problem": problem})
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
+def _one_line(text: str) -> str:
+    if not re.fullmatch(ONE_LINE, text):
         raise _bad("it holds a line break or another character that cannot be printed")
     return text
 
 
 def _server_name(text: str) -> str:
-    if "/" in text or text in {".", ".."} or text != text.strip():
-        raise _bad("a server's name has no slash, is not a dot, and has no blanks around it")
-    return _printable(text)
+    if not re.fullmatch(SERVER_NAME, text):
+        raise _bad("a server's name has no slash, no dot at its begin, and no blanks around it")
+    return text
 
 
 def _duration(value: str | float | None) -> str | float | None:
@@ -52,10 +56,15 @@ def _finite(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Name = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)]
-ServerName = Annotated[str, Field(max_length=255), AfterValidator(_server_name)]
-FlavorName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
-Why = Annotated[str, Field(max_length=500), AfterValidator(_printable)]
+Line = {"json_schema_extra": {"pattern": ONE_LINE}}
+Name = Annotated[str, Field(min_length=1, max_length=255, **Line), AfterValidator(_one_line)]
+ServerName = Annotated[
+    str,
+    Field(max_length=255, json_schema_extra={"pattern": SERVER_NAME}),
+    AfterValidator(_server_name),
+]
+FlavorName = Annotated[str, Field(min_length=1, max_length=100, **Line), AfterValidator(_one_line)]
+Why = Annotated[str, Field(max_length=500, **Line), AfterValidator(_one_line)]
 Duration = Annotated[
     str | float | None,
     Field(
@@ -64,7 +73,6 @@ Duration = Annotated[
     ),
     AfterValidator(_duration),
 ]
-Groups = Annotated[tuple[Name, ...], Field(max_length=1000)]
 Options = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
 
 
