@@ -16,7 +16,6 @@ from mlhub.cli.access import Access, HomeOption, JsonOption, Lack, TokenFileOpti
 from mlhub.cli.config import config_file
 from mlhub.cli.exits import Exit
 from mlhub.cli.findings import Found, Level, bad
-from mlhub.cli.home_checks import look_at_home
 from mlhub.cli.service_checks import look_at_service
 from mlhub.cli.stack import home_of
 from mlhub.core.quantities import plural
@@ -44,6 +43,8 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Look at settings, files, processes, ledger and GPUs; exit code 1 when something is wrong."""
+    from mlhub.cli.home_checks import look_at_home  # noqa: PLC0415 - it loads the ledger's adapters
+
     place = home_of(home)
     found = list(look_at_home(place, config_file(config, home, os.environ)))
     try:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Final
 
 import mlhub
+from mlhub.adapters.simulated import read_spec
+from mlhub.bootstrap import ledger_url
 from mlhub.cli.findings import Found, Level, bad, good
-from mlhub.configuration import check
+from mlhub.configuration import Checked, Settings, check
+from mlhub.core.errors import BadInput
 from mlhub.core.quantities import plural
 from mlhub.stack import running
 from mlhub.stack.home import Home
@@ -28,7 +31,7 @@ MANY_RESTARTS: Final = 3
 def look_at_home(home: Home, config_file: Path) -> Iterator[Found]:
     """Everything that can be seen without asking a service."""
     yield from look_at_versions()
-    yield look_at_settings(config_file)
+    yield from look_at_settings(config_file, home)
     yield from look_at_files(home, config_file)
     yield from look_at_parts(home)
 
@@ -64,9 +67,16 @@ def look_at_hub_version() -> Found:
     return good("JupyterHub", version) if fits else bad("JupyterHub", version, remedy)
 
 
-def look_at_settings(file: Path) -> Found:
-    """Whether mlhub.yaml can be used."""
+def look_at_settings(file: Path, home: Home) -> Iterator[Found]:
+    """Whether mlhub.yaml can be used, and the files that it names."""
     checked = check(file)
+    yield verdict_on(checked, file)
+    if checked.settings is not None:
+        yield from look_at_named_files(checked.settings, home)
+
+
+def verdict_on(checked: Checked, file: Path) -> Found:
+    """What came of reading mlhub.yaml."""
     if checked.errors:
         text = (
             f"{plural(len(checked.errors), 'error')} in {file}: {checked.errors[0].line(file.name)}"
@@ -76,6 +86,23 @@ def look_at_settings(file: Path) -> Found:
         text = f"{plural(len(checked.problems), 'warning')} in {file}"
         return Found("settings", Level.NOTE, text, f"mlhub config check {file}")
     return good("settings", str(file))
+
+
+def look_at_named_files(settings: Settings, home: Home) -> Iterator[Found]:
+    """Whether what mlhub.yaml only names is there, right, and nobody else's."""
+    try:
+        if settings.ledger.url_env is None:  # the service's environment is not ours
+            ledger_url(settings, home.path, os.environ)
+        if settings.inventory.simulated_file is not None:
+            read_spec(settings.inventory.simulated_file)
+    except BadInput as error:
+        yield bad("settings", f"{error.field}: {error.problem}", error.remedy)
+    for name, provider in settings.authentication.providers.items():
+        if (file := provider.client_secret.file) is not None:
+            yield from _unsafe(file, FOR_OTHERS)
+            if not file.exists():
+                text = f"authentication.providers.{name}.client_secret: there is no {file}"
+                yield bad("settings", text, "Put the provider's secret there, with mode 600.")
 
 
 def look_at_files(home: Home, config_file: Path) -> Iterator[Found]:

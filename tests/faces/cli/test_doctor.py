@@ -101,6 +101,36 @@ async def test_wrong_settings_are_a_problem_with_the_first_line_of_it(home: Path
     assert remedy == f"See them all with: mlhub config check {home}/mlhub.yaml"
 
 
+NAMED = {
+    "a ledger's address that others may read": (
+        "ledger: {url_file: named}", "sqlite:////x", 0o644,
+        "ledger.url_file: {file} is open to other OS users",
+    ),
+    "a file of simulated GPUs that is wrong": (
+        "inventory: {source: simulated, simulated_file: named}", "nodes: many", 0o600, "named",
+    ),
+    "a provider's secret that is not there": (
+        "authentication: {providers: {gh: {type: github, client_id: x, allow_all: true, "
+        "client_secret: {file: /nowhere/secret}}}}", "", 0o600,
+        "authentication.providers.gh.client_secret: there is no /nowhere/secret",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMED)
+async def test_what_the_settings_only_name_is_looked_at_too(home: Path, name: str) -> None:
+    settings, content, mode, words = NAMED[name]
+    (home / "mlhub.yaml").write_text(settings)
+    (home / "named").write_text(content)
+    (home / "named").chmod(mode)
+    ran, found = await examined(home)
+    assert ran.code == 1
+    ((about, detail, remedy),) = bad(found)
+    assert about == "settings"
+    assert words.format(file=home / "named") in detail
+    assert remedy
+
+
 async def with_service(home: Path, service: FaultyService) -> tuple[Ran, list[dict[str, Any]]]:
     token = str(home / "secrets" / "token")
     return await examined(home, "--url", service.url, "--token-file", token)
