@@ -13,7 +13,7 @@ from mlhub.configuration.values import FilePath, Section, Variable, spelled
 PublicUrl = Annotated[
     str, *spelled(r"https?://[^\s/?#@]+/?", "write for example https://gpu.example.org")
 ]
-DRIVERS = ("sqlite:///", "postgresql+psycopg://", "postgresql://")
+DRIVERS = ("sqlite:////", "postgresql+psycopg://", "postgresql://")
 
 
 def _ledger_url(url: str) -> str:

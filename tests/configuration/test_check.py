@@ -110,6 +110,11 @@ ONE_MISTAKE = {
         "mlhub.yaml:1:15: ledger.url: This is no address of a ledger. "
         "Write sqlite:////path/to/file or postgresql+psycopg://user@host/database.",
     ),
+    "a ledger wherever the service happens to work": (
+        "ledger: {url: 'sqlite:///ledger.sqlite'}",
+        "mlhub.yaml:1:15: ledger.url: This is no address of a ledger. "
+        "Write sqlite:////path/to/file or postgresql+psycopg://user@host/database.",
+    ),
     "the ledger in two places": (
         "ledger: {url: 'sqlite:////a', url_file: b}",
         "mlhub.yaml:1:9: ledger: `url` and `url_file` both say where it is: remove one.",
