@@ -146,8 +146,8 @@ class SpawnHub:
             "hub_url": f"http://127.0.0.1:{self.ports[1]}",
             "proxy_api_url": f"http://127.0.0.1:{self.ports[2]}",
             "quota_url": self.service.address if self.service else "",
-            "address": f"http://127.0.0.1:{self.ports[3]}", "cmd": self.cmd, "environment": self.environment,
-            "config": self.config,
+            "address": f"http://127.0.0.1:{self.ports[3]}", "cmd": self.cmd,
+            "environment": self.environment, "config": self.config,
         })  # fmt: skip
 
     def environ(self) -> dict[str, str]:

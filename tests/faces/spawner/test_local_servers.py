@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -168,6 +171,32 @@ def test_a_server_that_died_while_the_hub_was_away_gives_its_gpu_back(
     os.kill(facts["pid"], signal.SIGKILL)
     hub.start()
     wait_until(lambda: status_of(service) == ["ended"], within_s=20, what="the lease's end")
+
+
+def test_a_process_that_only_inherited_the_number_is_neither_the_server_nor_harmed(
+    hub: SpawnHub, service: SmallService, ada: Person
+) -> None:
+    facts = start(hub, ada, gpu="a100")
+    hub.kill()
+    os.kill(facts["pid"], signal.SIGKILL)
+    innocent = ada.popen(["/usr/bin/sleep", "300"])
+    give_number(hub, innocent.pid)
+    hub.start()
+    wait_until(lambda: status_of(service) == ["ended"], within_s=20, what="the lease's end")
+    assert not hub.server(ada.name).get("ready")
+    assert innocent.poll() is None
+    innocent.kill()
+    innocent.wait()
+
+
+def give_number(hub: SpawnHub, pid: int) -> None:
+    """Makes the hub believe that its server had this number, as if it was given out again."""
+    with closing(sqlite3.connect(hub.directory / "hub.sqlite")) as database:
+        query = "select id, state from spawners where server_id is not null"
+        ((row, state),) = database.execute(query).fetchall()
+        state = json.dumps(json.loads(state) | {"pid": pid})
+        database.execute("update spawners set state = ? where id = ?", (state, row))
+        database.commit()
 
 
 def test_the_hub_dies_in_the_middle_of_an_ask_and_the_same_key_is_asked_again(
