@@ -6,7 +6,7 @@ NAME ?=
 # The environment may be a link to one that every OS user can enter; its real path is what counts.
 BIN = $$(readlink -f .venv)/bin
 
-.PHONY: up down test check bench soak fmt lock
+.PHONY: up down test check check-gpu bench soak fmt lock screenshots
 
 up:
 	@$(PYTHON) tools/environment.py run
@@ -27,6 +27,16 @@ check:
 	"$(BIN)/mypy"
 	"$(BIN)/lint-imports"
 	"$(BIN)/python" -m pytest -q -m "not postgres and not stack and not browser" tests/core tests/broker tests/architecture tests/adapters
+
+# For a machine with an NVIDIA driver: what NVML really says, held against the adapter.
+check-gpu:
+	@$(PYTHON) tools/environment.py test
+	"$(BIN)/python" -m pytest tests/gpu/check_nvml.py $(ARGS)
+
+# The pictures of the documents, from the browser tests.
+screenshots:
+	@$(PYTHON) tools/environment.py test
+	MLHUB_SCREENSHOTS="$(CURDIR)/docs/images" "$(BIN)/python" -m pytest tests/browser $(ARGS)
 
 bench:
 	@$(PYTHON) tools/environment.py test
