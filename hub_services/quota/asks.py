@@ -151,6 +151,12 @@ class LeaseQuery(PageQuery):
     state: Literal["live", "ended"] = "live"
 
 
+class InventoryQuery(Query):
+    """How much of the inventory."""
+
+    devices: bool = Field(True, description="false: the flavors alone, for those who only pick one")
+
+
 class QueueQuery(Query):
     """Which part of the queues."""
 

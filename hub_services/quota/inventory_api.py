@@ -13,7 +13,7 @@ from hub_services.quota.answers import (
     QueuePage,
     WaitingView,
 )
-from hub_services.quota.asks import QueueQuery
+from hub_services.quota.asks import InventoryQuery, QueueQuery
 from hub_services.quota.identity import Identity
 from hub_services.quota.routes import Call, Reply
 from hub_services.quota.scene import Picture, Scene
@@ -31,13 +31,14 @@ async def inventory(call: Call) -> Reply:
     """Every flavor and device as it stands for the asker."""
     scene, picture = await call.service.look(), call.service.picture
     states, who = picture.flavors(scene), call.who
-    loads = await picture.load(call.service.usage)
+    query: InventoryQuery = call.query or InventoryQuery()
+    loads = await picture.load(call.service.usage) if query.devices else {}
     return Reply(
         InventoryView(
             taken_at=scene.inventory.taken_at, simulated=scene.inventory.simulated,
             problem=scene.inventory.problem,
             flavors=[_flavor(scene, picture, state, who) for state in states],
-            nodes=_nodes(scene, states, who, loads),
+            nodes=_nodes(scene, states, who, loads) if query.devices else [],
         )
     )  # fmt: skip
 

@@ -26,6 +26,7 @@ from hub_services.quota.answers import (
 from hub_services.quota.asks import (
     ClaimAsk,
     HolderAsk,
+    InventoryQuery,
     LeaseQuery,
     Nothing,
     PageQuery,
@@ -42,7 +43,7 @@ OPERATOR, ACTING = Right.OPERATOR, Right.ACTING
 ROUTES: Final = (
     Route(
         "GET", "/inventory", READER, "What exists, and what is free for the asker",
-        inventory_api.inventory, {200: InventoryView},
+        inventory_api.inventory, {200: InventoryView}, query=InventoryQuery,
     ),
     Route(
         "POST", "/claims", SIGNED_IN, "Ask for GPUs: granted, queued, or denied",

@@ -144,9 +144,10 @@ class BrokerClient:
         """Its owner made a first request of their own: the claim window is closed."""
         return await self._get(LeaseView, Request("POST", f"/leases/{_word(lease_id)}/used", {}))
 
-    async def inventory(self) -> InventoryView:
-        """What exists and what is free for the asker."""
-        return await self._get(InventoryView, Request("GET", "/inventory"))
+    async def inventory(self, *, devices: bool = True) -> InventoryView:
+        """What exists and what is free for the asker; without `devices` the flavors alone."""
+        query = None if devices else {"devices": "false"}
+        return await self._get(InventoryView, Request("GET", "/inventory", query=query))
 
     async def queue(self) -> tuple[WaitingView, ...]:
         """The claims that wait, flavor by flavor, in the order of their queues."""

@@ -12,6 +12,8 @@ from mlhub.client import ServiceUnavailable as Silent
 from mlhub.core.devices import Flavor
 
 FRESH_S: Final = 2.0  # the form's own script refreshes what is older
+TICKET_FRESH_S: Final = 600.0  # of the hour that a ticket is good for
+MOST_TICKETS: Final = 2000
 RESOURCE: Final = "nvidia.com/gpu"
 QUICK: Final = Patience(deadline_s=1.0, try_s=1.0)
 NO_ANSWER: Final = (Silent, Refused, NoToken)
@@ -34,6 +36,7 @@ class Availability:
         self._asked_at = float("-inf")
         self._answered = False
         self._asking: asyncio.Task[InventoryView | None] | None = None
+        self._tickets: dict[tuple[str, tuple[str, ...]], tuple[float, str]] = {}
 
     async def inventory(self) -> InventoryView | None:
         """What exists and is free, at most `FRESH_S` old; None while the service is away."""
@@ -45,7 +48,7 @@ class Availability:
 
     async def _ask(self) -> InventoryView | None:
         try:
-            self.last = await self.quick.inventory()
+            self.last = await self.quick.inventory(devices=False)
             self._answered = True
         except NO_ANSWER:
             self._answered = False
@@ -56,10 +59,25 @@ class Availability:
         """A ticket for one user's browser; "" while the service is away."""
         if await self.inventory() is None:
             return ""
+        key = (user, tuple(sorted(groups)))
+        made, ticket = self._tickets.get(key, (float("-inf"), ""))
+        if time.monotonic() - made < TICKET_FRESH_S:
+            return ticket
         try:
-            return (await self.quick.ticket(user, groups)).ticket
+            ticket = (await self.quick.ticket(user, groups)).ticket
         except NO_ANSWER:
             return ""
+        self._remember(key, ticket)
+        return ticket
+
+    def _remember(self, key: tuple[str, tuple[str, ...]], ticket: str) -> None:
+        """Keep a ticket for this user's next form, and no more of them than people come."""
+        now = time.monotonic()
+        if len(self._tickets) >= MOST_TICKETS:
+            self._tickets = {
+                known: row for known, row in self._tickets.items() if now - row[0] < TICKET_FRESH_S
+            }
+        self._tickets[key] = (now, ticket)
 
     async def flavors(self, configured: Sequence[Mapping[str, Any]]) -> list[Flavor] | None:
         """The flavors that profiles are matched to; None if they were never known.

@@ -28,7 +28,7 @@ const mlhubLive = (() => {
 
     async function news() {
       const json = async (path) => (await get(path)).json();
-      const [inventory, me] = await Promise.all([json("/inventory"), json("/me")]);
+      const [inventory, me] = await Promise.all([json("/inventory?devices=false"), json("/me")]);
       return { inventory, me };
     }
 
