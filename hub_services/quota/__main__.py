@@ -13,6 +13,7 @@ from hub_services.quota.process import live
 from hub_services.quota.service import Service
 from hub_services.quota.sign_in import HubSignIn
 from hub_services.quota.tickets import Tickets, derived
+from mlhub.adapters.hub import HubApi
 from mlhub.bootstrap import build
 from mlhub.configuration import ConfigurationError, load
 from mlhub.core.errors import BadInput
@@ -41,11 +42,12 @@ def service_from(environ: Mapping[str, str]) -> Service:
         load(environ=environ), home=Path(environ["MLHUB_HOME"]), hub_token=token,
         hub_url=environ["JUPYTERHUB_API_URL"], gpus=environ.get("MLHUB_GPUS", ""),
     )  # fmt: skip
+    hub = built.broker.hub
     return Service(
         broker=built.broker, history=built.store, bus=built.bus, sign_in=HubSignIn(),
         tickets=Tickets(derived(token, "tickets")), prefix=environ["JUPYTERHUB_SERVICE_PREFIX"],
         hub_prefix=f"{base}hub/", cookie_secret=derived(token, "cookies"), pids=built.pids,
-        usage=built.inventory,
+        usage=built.inventory, closers=(hub.close,) if isinstance(hub, HubApi) else (),
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ async def me(call: Call) -> Reply:
             ended=[lease_view(lease, facts) for _, lease in ended],
             notices=[
                 NoticeView(number=row.number, event=row.event, text=row.text, lease_id=row.lease_id)
-                for row in service.bus.notices(who.user)
+                for row in service.bus.notices(who.user, operator=who.operator)
             ],
         )
     )  # fmt: skip

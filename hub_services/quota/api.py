@@ -151,11 +151,7 @@ class ApiRequest(ProgramRequest):
         return next((route.path for route in self.routes.values()), "none")
 
     async def _note(self, route: Route, error: Exception) -> None:
-        """Remember what a refused change would have changed; give up when another one owns it."""
-        if isinstance(error, NotOwner):
-            self.service.vitals.fenced.set()
-        if isinstance(error, LedgerUnavailable):
-            self.service.metrics.store_errors.inc()
+        """Remember what a refused request would have changed."""
         problem = foreseen(error)
         known = self.who is not ANYONE and problem and problem.status < 500
         if known and problem and not problem.recorded and route.method not in SAFE_METHODS:

@@ -31,7 +31,7 @@ def application(service: Service, *, rhythm: Rhythm | None = None) -> Applicatio
     """The application of one service."""
     look = Look(service.hub_prefix, service.prefix)
     base = re.escape(service.prefix)
-    rules = [*_api(f"{base}api/v1", service), *_health(base, service)]
+    rules: list[Rule] = [*_api(f"{base}api/v1", service), *_health(base, service)]
     rules += [
         (f"{base}{path}", page, {"service": service, "look": look})
         for path, page in (*PAGES, ("oauth_callback", SignedIn))

@@ -78,7 +78,9 @@ class Events(ApiRequest):
         box.ready.set()
         seen = self.request.headers.get("Last-Event-ID", "")
         if seen.isdecimal() and len(seen) < 16:
-            missed = self.service.bus.notices(self.who.name, after=int(seen))
+            missed = self.service.bus.notices(
+                self.who.name, after=int(seen), operator=self.who.operator
+            )
             box.notices.extend(missed)
 
     async def _tell(self, box: Mailbox, rhythm: Rhythm) -> None:

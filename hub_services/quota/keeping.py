@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub_services.quota.service import Service
+from mlhub.adapters.notify import OPERATORS
 from mlhub.broker.sweeping import Sweep
 from mlhub.core.errors import InventoryUnavailable, LedgerUnavailable, MlhubError, NotOwner
 from mlhub.core.strays import Stray, find_strays, lasting
@@ -128,6 +129,7 @@ class Keeper:
     def _tell(self, stray: Stray) -> None:
         log.warning("%s", stray.for_admin())
         bus = self.service.bus
+        bus.tell(OPERATORS, "stray", stray.for_admin())
         if stray.owner:
             bus.tell(stray.owner, "stray", stray.for_owner())
         for user in stray.disturbed:

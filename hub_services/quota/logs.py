@@ -15,16 +15,12 @@ CREDENTIAL: Final = re.compile(
 )
 
 
-class Discreet(logging.Filter):
+class Discreet(logging.Formatter):
     """Takes credentials out of every line, also out of those that others write."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Logging's: always True, with the record's text made harmless."""
-        text = record.getMessage()
-        hidden = CREDENTIAL.sub(r"\1[hidden]", text)
-        if hidden != text:
-            record.msg, record.args = hidden, ()
-        return True
+    def format(self, record: logging.LogRecord) -> str:
+        """Logging's: the record's lines, traces too."""
+        return CREDENTIAL.sub(r"\1[hidden]", super().format(record))
 
 
 def write_to_stderr(level: str) -> None:
@@ -33,8 +29,7 @@ def write_to_stderr(level: str) -> None:
     JupyterHub's sign-in code logs under tornado's name, at INFO with ids of sessions.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(Discreet())
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(Discreet(FORMAT))
     logging.basicConfig(level=level, handlers=[handler])
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -81,7 +81,11 @@ async def _serve(service: Service, address: str, stop: asyncio.Event) -> int:
     await service.broker.hardware.inventory()
     http = server(application(service))
     host, port = _place(address)
-    http.listen(port, host)
+    try:
+        http.listen(port, host)
+    except OSError as error:
+        log.critical("cannot listen on %s:%d: %s", host, port, error.strerror)
+        return os.EX_UNAVAILABLE
     log.info("listening on %s:%d under %s", host, port, service.prefix)
     await _first(stop, service.vitals.fenced)
     if service.vitals.fenced.is_set():
@@ -113,6 +117,8 @@ async def _end(
     await _within(service.idle, LAST_WORDS)
     await http.close_all_connections()
     await service.broker.store.close()
+    for close in service.closers:
+        await close()
 
 
 def _place(address: str) -> tuple[str, int]:

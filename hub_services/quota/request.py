@@ -14,6 +14,7 @@ from hub_services.quota.identity import Identity, identity_of
 from hub_services.quota.origins import foreign
 from hub_services.quota.problems import MEDIA_TYPE, Problem, from_error, not_allowed
 from hub_services.quota.service import Service
+from mlhub.core.errors import LedgerUnavailable, NotOwner
 
 MOST_BODY: Final = 64 * 1024  # bytes: the largest sensible request is a few hundred
 _TICKET: Final = re.compile(r"ticket\s+(\S+)", re.IGNORECASE)
@@ -91,8 +92,14 @@ class Request(HubOAuthenticated, RequestHandler):
         """Whether the request comes with the cookie of a sign-in, good or not."""
         return self.get_cookie(self.hub_auth.cookie_name) is not None
 
-    def log_exception(self, *args: Any) -> None:
-        """Tornado's: nothing here, since `problems` logs what is unforeseen, once."""
+    def log_exception(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: Any
+    ) -> None:
+        """Tornado's: counts what it means; `problems` logs what is unforeseen, once."""
+        if isinstance(error, NotOwner):
+            self.service.vitals.fenced.set()
+        if isinstance(error, LedgerUnavailable):
+            self.service.metrics.store_errors.inc()
 
 
 class ProgramRequest(Request):

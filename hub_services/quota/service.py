@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,8 @@ from mlhub.broker.broker import Broker
 from mlhub.broker.ports import History, UsageSource
 from mlhub.core.lifecycle import Observation
 from mlhub.core.strays import Stray
+
+Closer = Callable[[], Awaitable[None]]
 
 
 class Pids(Protocol):
@@ -44,6 +46,7 @@ class Service:
         wake: set to sweep at once.
         closing: set when the service stops; open streams end then.
         strays: what uses GPUs without a lease, as it was seen last.
+        closers: let go of what the service uses, at its end.
         idle: set while no request is being carried out.
     """
 
@@ -63,6 +66,7 @@ class Service:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     strays: tuple[Stray, ...] = ()
+    closers: tuple[Closer, ...] = ()
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     _busy: int = 0
 

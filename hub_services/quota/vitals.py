@@ -19,14 +19,12 @@ class Vitals:
         owner: whether this process owns the ledger.
         swept_at: when the last sweep went through, by the monotonic clock.
         trouble: what stopped the last sweep, "" if nothing did.
-        store_errors: how often the ledger could not be reached.
         fenced: set when another process has become the ledger's owner: this one has to go.
     """
 
     owner: bool = False
     swept_at: float | None = None
     trouble: str = ""
-    store_errors: int = 0
     fenced: asyncio.Event = field(default_factory=asyncio.Event)
 
     def swept(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 NOTICES_KEPT: Final = 20  # for one user: what a person reads at most after an absence
+OPERATORS: Final = ""  # the user whose messages every operator is told
 USERS_KEPT: Final = 10_000  # users whose notices are remembered; the longest silent go first
 
 
@@ -29,7 +30,7 @@ class Mailbox:
 
     Attributes:
         user: whose stream it is.
-        all_users: True where changes of others' leases are told too.
+        all_users: True for an operator's: it is told of others' leases, and what `OPERATORS` are.
     """
 
     user: str
@@ -63,18 +64,20 @@ class EventBus:
                 box.ready.set()
 
     def tell(self, user: str, event: str, text: str, lease_id: str = "") -> None:
-        """A message for one user, in their words; kept for when they look next."""
+        """A message for one user, or for `OPERATORS`; kept for when they look next."""
         self._number += 1
         notice = Notice(self._number, event, text, lease_id)
         self._remember(user, notice)
         for box in self._open:
-            if box.user == user:
+            if box.user == user or (user == OPERATORS and box.all_users):
                 box.notices.append(notice)
                 box.ready.set()
 
-    def notices(self, user: str, after: int = 0) -> list[Notice]:
-        """What a user was told lately, oldest first."""
-        return [notice for notice in self._notices.get(user, ()) if notice.number > after]
+    def notices(self, user: str, after: int = 0, *, operator: bool = False) -> list[Notice]:
+        """What a user was told lately, and with them all operators, oldest first."""
+        names = {user, OPERATORS} if operator else {user}
+        told = [row for name in names for row in self._notices.get(name, ()) if row.number > after]
+        return sorted(told, key=lambda row: row.number)
 
     @contextmanager
     def opened(self, user: str, *, all_users: bool = False) -> Iterator[Mailbox]:

@@ -125,6 +125,8 @@ async def test_use_outside_a_lease_is_told_once_to_whom_it_concerns(desk: Desk, 
     assert "A process that is not yours (77" in notices["ada"][0]["text"]
     assert "Your process 77 works on GPU" in notices["bob"][0]["text"]
     assert caplog.text.count("without a lease of it") == 1
+    operators = (await desk.ask("GET", "me", who="admin")).body["notices"]
+    assert ["without a lease of it" in row["text"] for row in operators] == [True]
     doctor = (await desk.ask("GET", "doctor", who="admin")).body
     assert "Process 77" in next(row["detail"] for row in doctor if row["invariant"] == "use")
     assert "mlhub_strays 1.0" in (await desk.ask("GET", "/metrics")).body
