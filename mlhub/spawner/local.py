@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jupyterhub.spawner import LocalProcessSpawner
+from tornado import web
 from traitlets import Float, Unicode, default, observe
 
 from mlhub.core.claims import Placement
@@ -96,7 +97,29 @@ class LocalGPUSpawner(GPULeaseMixin, LocalProcessSpawner):
     async def start(self) -> Any:
         """Starts the server as its owner's OS user."""
         self.check_os_user()
-        return await super().start()
+        try:
+            address = await super().start()
+        except OSError as error:
+            raise failure(f"it cannot be run as '{self.user.name}' ({error})") from error
+        await self.until_it_listens()
+        return address
+
+    async def until_it_listens(self) -> None:
+        """Waits for the server's port, so that the hub's first look at it is not in vain.
+
+        The hub looks with pauses that grow to seconds. A server that never listens is left to it.
+
+        Raises:
+            HTTPError: the server has ended.
+        """
+        deadline = time.monotonic() + self.http_timeout
+        while time.monotonic() < deadline:
+            status = await self.poll()
+            if status is not None:
+                raise failure(f"it ended as soon as it began (exit status {status})")
+            if await answers(self.ip or "127.0.0.1", self.port):
+                return
+            await asyncio.sleep(GLANCE_S)
 
     def check_os_user(self) -> None:
         """Refuses a server for somebody who is no OS user, or whom this hub cannot become."""
@@ -205,6 +228,27 @@ class LocalGPUSpawner(GPULeaseMixin, LocalProcessSpawner):
         except KeyError:
             uid = -1  # the account is gone; then its session is all that tells
         return await asyncio.to_thread(belonging, self.former, lease_id, uid=uid)
+
+
+def failure(what: str) -> web.HTTPError:
+    """The failure of a server, in words for its owner."""
+    text = (
+        f"The server did not start: {what}. Try another environment; "
+        "the administrator finds the cause in the hub's log."
+    )
+    error = web.HTTPError(500, text)
+    error.jupyterhub_message = text  # type: ignore[attr-defined]
+    return error
+
+
+async def answers(host: str, port: int) -> bool:
+    """Whether something listens there."""
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), timeout=1)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 async def end_all(processes: set[Identified], *, patience_s: float) -> None:

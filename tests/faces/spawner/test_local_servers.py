@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import threading
 from contextlib import closing
-from pathlib import Path
 
 import psutil
 import pytest
@@ -125,18 +124,32 @@ def test_a_crash_gives_the_gpu_back_within_seconds(
     assert not any(runs(pid) for pid in facts["children"])
 
 
-def test_a_start_that_fails_gives_the_gpu_back(
-    hub: SpawnHub, service: SmallService, ada: Person
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        pytest.param("/nowhere/server", "cannot be run as 'ada-", id="no such program"),
+        pytest.param(
+            "/bin/false",
+            "it ended as soon as it began (exit status 1)",
+            id="a program that ends at once",
+        ),
+    ],
+)
+def test_a_start_that_fails_says_so_soon_and_gives_the_gpu_back(
+    hub: SpawnHub, service: SmallService, ada: Person, command: str, words: str
 ) -> None:
     hub.stop()
-    hub.cmd = ["/nowhere/server"]
+    usual, hub.cmd = hub.cmd, [command]
     hub.start()
     try:
-        assert hub.spawn(ada.name, {"gpu": "a100"}).status_code >= 500
+        answer = hub.spawn(ada.name, {"gpu": "a100"})
+        assert answer.status_code >= 500
+        assert words in answer.json()["message"]
+        assert answer.elapsed.total_seconds() < 10
         wait_until(lambda: status_of(service) == ["ended"], within_s=20, what="the lease's end")
     finally:
         hub.stop()
-        hub.cmd = ["/usr/bin/python3", str(Path(__file__).with_name("tiny_server.py"))]
+        hub.cmd = usual
         hub.start()
 
 

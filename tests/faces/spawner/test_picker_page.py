@@ -157,6 +157,17 @@ def test_a_click_on_the_queue_leads_to_ones_place(open_form: Open, service: Smal
     page.wait_for_url("**/services/quota/waiting/waits-*")
 
 
+def test_a_slow_answer_leads_to_ones_place_too(open_form: Open, service: SmallService) -> None:
+    held_by_eve(service, 1)
+    page = open_form()
+    card(page, "T4").click()
+    expect(button(page)).to_contain_text("Join the queue")
+    service.faults.extend([("POST", "/claims", "fail")] * 5)
+    button(page).click()
+    page.wait_for_url("**/hub/spawn-pending/**")
+    page.wait_for_url("**/services/quota/waiting/waits-*")
+
+
 def test_start_means_start_and_never_joins_a_queue_unasked(
     open_form: Open, service: SmallService
 ) -> None:
