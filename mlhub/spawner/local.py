@@ -145,16 +145,15 @@ class LocalGPUSpawner(GPULeaseMixin, LocalProcessSpawner):
         return {"cwd": home} if home.is_dir() else {}
 
     def get_env(self) -> dict[str, str]:
-        """The server's environment: its owner's, the team's MLflow, and the GPUs of its lease."""
-        environment = super().get_env() | apps_environment(os.environ)
+        """The server's environment; what is configured wins, except over the lease's devices."""
+        environment = apps_environment(os.environ)
         if service(self.config, MLFLOW):
             hub = proxy_url(self.config)
             environment |= mlflow_environment(hub_url=hub, token=self.api_token)
         lease = self.claiming.lease
-        placement = Placement(node="", devices=tuple(lease["devices"])) if lease else None
         return apply_placement(
-            environment,
-            placement,
+            environment | super().get_env(),
+            Placement(node="", devices=tuple(lease["devices"])) if lease else None,
             lease_id=lease.get("id", ""),
             api_url=self.server_api_url,
             simulated=lease.get("simulated", False),

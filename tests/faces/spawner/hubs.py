@@ -153,6 +153,7 @@ class SpawnHub:
     def environ(self) -> dict[str, str]:
         return {
             "CONFIGPROXY_AUTH_TOKEN": self.proxy_token,
+            "MLHUB_CODE_SERVER": "/nowhere/code-server",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}",

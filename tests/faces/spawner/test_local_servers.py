@@ -75,6 +75,18 @@ def test_a_server_without_a_gpu_sees_none_and_asks_nobody(
     assert service.calls("POST", "/claims") == []
 
 
+def test_a_server_knows_its_apps_and_mlhubs_extension_but_no_secret_of_the_hub(
+    hub: SpawnHub, ada: Person
+) -> None:
+    facts = start(hub, ada)
+    environment = facts["environment"]
+    assert environment["MLHUB_CODE_SERVER"] == "/nowhere/code-server"
+    assert facts["args"] == ["--ServerApp.jpserver_extensions=mlhub.singleuser.extension=True"]
+    known = " ".join([*environment.values(), *facts["args"]])
+    for secret in (hub.token, hub.password, hub.proxy_token):
+        assert secret not in known
+
+
 def test_two_people_are_two_os_users_each_in_a_home_that_the_other_cannot_read(
     hub: SpawnHub, ada: Person, bob: Person
 ) -> None:
