@@ -9,6 +9,7 @@ from hub_services.quota.routes import Call, Reply
 from hub_services.quota.service import Service
 from mlhub.broker.ports import Page
 from mlhub.core.invariants import Finding, examine, examine_usage
+from mlhub.core.ledger import stepped_back
 
 ENTRIES: Final = 1000  # usage entries that are looked at, the newest ones
 QUIET: Final = 120.0  # seconds after which the system has to be quiet again
@@ -20,9 +21,10 @@ async def doctor(call: Call) -> Reply:
     scene = await service.look()
     policy, leases = service.broker.policy, list(scene.ledger.leases.values())
     seen = await service.broker.holders.observe(leases)
-    entries = [row for _, row in await service.history.usage(None, Page(ENTRIES))]
+    entries = [row for _, row in await service.history.usage(None, Page(ENTRIES))][::-1]
+    records = [row for _, row in await service.history.audit(None, Page(ENTRIES))]
     findings = examine(scene.ledger, scene.inventory, policy, seen, scene.now)
-    findings += [examine_usage(entries), _quiet(service), _strays(service)]
+    findings += [examine_usage(entries, stepped_back(records)), _quiet(service), _strays(service)]
     return Reply(
         [
             FindingView(invariant=row.invariant, says=row.says, ok=row.ok, detail=row.detail)

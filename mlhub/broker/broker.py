@@ -19,7 +19,7 @@ from mlhub.core.claims import Ask, Claim, ClaimState
 from mlhub.core.decisions import Decision, Granted
 from mlhub.core.errors import Conflict, NotFound
 from mlhub.core.leases import EndReason, Lease, LeaseStatus
-from mlhub.core.ledger import Anchor, AuditRecord, Changes, Ledger, shift, step_of
+from mlhub.core.ledger import Anchor, AuditRecord, Changes, Ledger, shift, step_of, step_record
 from mlhub.core.lifecycle import Presence, Step
 from mlhub.core.policy import Policy
 
@@ -283,7 +283,7 @@ class Broker:
 def _stepped(ledger: Ledger, clock: Anchor, step: timedelta) -> Changes:
     seconds = round(step.total_seconds())
     log.warning("the clock was stepped by %d s; every running window moves with it", seconds)
-    record = AuditRecord(clock.wall, "broker", "clock-stepped", "ledger", detail=f"{seconds} s")
+    record = step_record(step, clock.wall)
     return shift(ledger, step) + Changes(audit=(record,), anchor=clock)
 
 

@@ -17,6 +17,7 @@ from mlhub.core.quantities import gpu_hours
 Row = TypeVar("Row", Claim, Lease)
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+STEPPED: Final = "clock-stepped"
 PAST_KEPT: Final = 200  # durations remembered for each flavor: enough for tenths, cheap to sort
 
 
@@ -218,6 +219,18 @@ def step_of(anchor: Anchor | None, now: Anchor, tolerance: timedelta) -> timedel
     passed = timedelta(seconds=now.monotonic - anchor.monotonic)
     step = (now.wall - anchor.wall) - passed
     return step if abs(step) > tolerance else timedelta(0)
+
+
+def step_record(step: timedelta, now: datetime) -> AuditRecord:
+    """The record of a step of the clock, which `stepped_back` reads again."""
+    seconds = round(step.total_seconds())
+    return AuditRecord(now, "broker", STEPPED, "ledger", detail=f"{seconds} s")
+
+
+def stepped_back(records: Iterable[AuditRecord]) -> timedelta:
+    """By how much the clock was set back in all, by the records of its steps."""
+    steps = (int(row.detail.split()[0]) for row in records if row.action == STEPPED)
+    return timedelta(seconds=-sum(step for step in steps if step < 0))
 
 
 def shift(ledger: Ledger, step: timedelta) -> Changes:

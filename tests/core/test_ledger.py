@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mlhub.core.claims import ClaimState
 from mlhub.core.invariants import examine, examine_usage
 from mlhub.core.leases import attach, vacate
-from mlhub.core.ledger import Anchor, Changes, bill, shift, step_of
+from mlhub.core.ledger import Anchor, Changes, bill, shift, step_of, step_record, stepped_back
 from mlhub.core.lifecycle import Observation, Presence
 from mlhub.core.policy import Limit, Policy
 from tests.core.making import HOUR, MINUTE, NOON, a100s, ask, claim, inventory, lease, ledger
@@ -85,6 +85,11 @@ def test_a_step_of_the_clock_moves_every_running_window_with_it():
     assert moved.ends_at - moved.started_at == row.ends_at - row.started_at
     assert (moved.started_at, moved.billed_until) == (NOON + HOUR, NOON + HOUR)
     assert after.claims["a"].submitted_at == NOON + HOUR
+
+
+def test_the_records_say_by_how_much_the_clock_was_set_back():
+    records = [step_record(step, NOON) for step in (HOUR, -MINUTE, -2 * MINUTE)]
+    assert stepped_back(records) == 3 * MINUTE
 
 
 def broken(book, **rules):
