@@ -75,8 +75,13 @@ class Gate(Answers):
         if self._length() > self.limit:
             raise self._too_large()
         if streamed:
-            self.upload = Upload()
-            self.exchange = self._send(self.upload, length=self._length())
+            self._begin_upload()
+
+    def _begin_upload(self) -> None:
+        self.upload = Upload()
+        self.exchange = self._send(self.upload, length=self._length())
+        # tornado tells of a lost client only after the body; an upload may wait long before that
+        self.request.connection.stream.set_close_callback(self.on_connection_close)  # type: ignore[union-attr]
 
     def _length(self) -> int:
         """The announced length of the body; 0 if none is."""

@@ -63,12 +63,19 @@ class Upload:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
 
     async def put(self, chunk: bytes | None, until: asyncio.Future[Any]) -> None:
-        """Hand over a chunk, or None at the end; gives up when ``until`` is done."""
+        """Hand over a chunk, or None at the end; gives up when ``until`` is done.
+
+        If nobody takes the chunk for ten minutes, ``until`` is cancelled.
+        """
         if until.done():
             return
         putting = asyncio.ensure_future(self._chunks.put(chunk))
-        await asyncio.wait([putting, until], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            [putting, until], timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
         putting.cancel()
+        if not done:
+            until.cancel()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes in."""

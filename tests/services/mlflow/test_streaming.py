@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,8 @@ class Passing:
 
     sent: int = 0
     port: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when MLflow's stand-in is told that an upload is over."""
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()
@@ -45,7 +47,10 @@ class Passing:
         return answer
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
-        await asyncio.Event().wait()  # reads nothing
+        try:
+            await asyncio.Event().wait()  # reads nothing
+        finally:
+            self.ended.set()
         return web.Response()
 
 
@@ -55,7 +60,7 @@ async def passing(tmp_path: Path) -> AsyncIterator[Passing]:
     stand_in = web.Application()
     stand_in.router.add_get("/{path:.*}", passing.download)
     stand_in.router.add_put("/{path:.*}", passing.upload)
-    runner = web.AppRunner(stand_in, shutdown_timeout=0.1)
+    runner = web.AppRunner(stand_in, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     socket = tmp_path / "s"
     await web.UnixSite(runner, str(socket)).start()
@@ -86,7 +91,7 @@ async def test_a_reader_that_stops_stops_mlflow(passing: Passing) -> None:
     writer.write(f"GET {ARTIFACT} HTTP/1.1\r\nHost: hub\r\n\r\n".encode())
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     assert 0 < await settled(passing) < BUFFERS
-    writer.close()
+    writer.transport.abort()
 
 
 async def test_mlflow_that_does_not_read_stops_the_sender(passing: Passing) -> None:
@@ -100,7 +105,8 @@ async def test_mlflow_that_does_not_read_stops_the_sender(passing: Passing) -> N
                 await writer.drain()
                 passing.sent += MIB
     assert 0 < passing.sent < BUFFERS
-    writer.close()
+    writer.transport.abort()
+    await asyncio.wait_for(passing.ended.wait(), 10)  # the client left, so MLflow need not wait
 
 
 async def test_a_whole_artifact_comes_through_a_slow_reader_unharmed(passing: Passing) -> None:
@@ -111,4 +117,4 @@ async def test_a_whole_artifact_comes_through_a_slow_reader_unharmed(passing: Pa
         received += len(chunk)
         await asyncio.sleep(0)
     assert received > TOTAL * MIB
-    writer.close()
+    writer.transport.abort()
