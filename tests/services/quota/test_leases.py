@@ -210,6 +210,7 @@ async def test_devices_that_are_promised_to_the_first_in_the_queue_are_kept(desk
 
 async def test_the_doctor_examines_the_ledger(desk: Desk):
     await running(desk, "ada")
+    await desk.world.tick(timedelta(minutes=1), times=4)  # several entries for one lease
     desk.service.vitals.swept()
     rows = (await desk.ask("GET", "doctor", who="admin")).body
     assert {row["invariant"] for row in rows} >= {"I1", "I2", "I3", "I5", "I6", "I7", "I11"}
