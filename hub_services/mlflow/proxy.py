@@ -80,7 +80,7 @@ class Gate(Answers):
     def _begin_upload(self) -> None:
         self.upload = Upload()
         self.exchange = self._send(self.upload, length=self._length())
-        # tornado tells of a lost client only after the body; an upload may wait long before that
+        # tornado sets this only after the body, and an upload may wait long before that
         self.request.connection.stream.set_close_callback(self.on_connection_close)  # type: ignore[union-attr]
 
     def _length(self) -> int:

@@ -59,19 +59,21 @@ def _below(location: str, prefix: str) -> str:
 class Upload:
     """A request's body in passing: one chunk waits at a time, so the sender is slowed down."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience: float = ANSWER_SECONDS) -> None:
+        """Wait at most ``patience`` seconds for MLflow to take a chunk."""
+        self._patience = patience
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
 
     async def put(self, chunk: bytes | None, until: asyncio.Future[Any]) -> None:
         """Hand over a chunk, or None at the end; gives up when ``until`` is done.
 
-        If nobody takes the chunk for ten minutes, ``until`` is cancelled.
+        If nobody takes the chunk within the patience, ``until`` is cancelled.
         """
         if until.done():
             return
         putting = asyncio.ensure_future(self._chunks.put(chunk))
         done, _ = await asyncio.wait(
-            [putting, until], timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            [putting, until], timeout=self._patience, return_when=asyncio.FIRST_COMPLETED
         )
         putting.cancel()
         if not done:
