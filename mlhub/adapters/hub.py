@@ -52,6 +52,8 @@ class HubApi:
         wanted = json.loads(options)
         body = {"user_options": wanted} if await self._wraps_options() else wanted
         status, answer = await self._call("POST", _server(user, server), SLOW, body)
+        if status == 404:
+            raise HubRefused(f"JupyterHub has no user '{user[:60]}'")
         _refuse_unless(status in {201, 202}, status, answer)
 
     async def stop(self, user: str, server: str) -> None:
@@ -136,7 +138,7 @@ def _parsed(text: str) -> Any:
 
 def _text(body: Any) -> str:
     """What the hub said, in one short line."""
-    said = body.get("message", "") if isinstance(body, dict) else body
+    said = (body.get("message") or "") if isinstance(body, dict) else body
     return " ".join(str(said).split())[:TEXT_SHOWN]
 
 

@@ -68,7 +68,7 @@ async def test_a_server_that_never_was_is_stopped_without_a_word(api: HubApi, to
 async def test_a_start_that_the_hub_refuses_says_why(api: HubApi, tokens):
     with pytest.raises(HubRefused, match="Invalid server_name"):
         await api.start("ada", "NOT-A-NAME!", "{}")
-    with pytest.raises(HubRefused, match="Not Found"):
+    with pytest.raises(HubRefused, match="no user 'nobody-of-that-name'"):
         await api.start("nobody-of-that-name", "", "{}")
 
 
