@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from mlhub.core.quantities import ordinal
 from mlhub.profiles import Chosen, GpuAsk
 from mlhub.spawner.refusals import Told
 
+REASON: Final = re.compile(r"[a-z]+(-[a-z]+){0,5}")
 SILENT: Final = Told(
     "service-away",
     "The GPU service does not answer; nothing was started. Try again in a minute, "
@@ -148,7 +150,7 @@ def denial(problem: Problem) -> Told:
     retry = 60 if problem.status == 503 else None
     text = problem.text if problem.text.endswith((".", ")")) else f"{problem.text}."
     return Told(
-        problem.reason or "denied",
+        problem.reason if REASON.fullmatch(problem.reason) else "denied",
         f"{text} Nothing was started.",
         status=problem.status,
         retry_after=retry,

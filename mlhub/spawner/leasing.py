@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable as Function
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, ClassVar, Final
+from weakref import WeakKeyDictionary
 
 from jupyterhub.utils import maybe_future, url_path_join
 from sqlalchemy.orm import object_session
@@ -22,7 +23,7 @@ from mlhub.spawner.availability import NO_ANSWER, Availability
 from mlhub.spawner.claiming import SILENT, Asker, Claiming
 from mlhub.spawner.form import options_of_form
 from mlhub.spawner.overriding import asking_settings, evaluated, lay_over
-from mlhub.spawner.picker import Visit, render
+from mlhub.spawner.picker import Visit, problem_text, render
 from mlhub.spawner.refusals import SpawnRefused, Told, bad_input, uncounted, wants_page
 from mlhub.spawner.wiring import ACTOR, API, QUOTA, service_token, service_url
 
@@ -91,6 +92,7 @@ class GPULeaseMixin(Configurable):
         What the form calls the duration of those who choose none. Example: `"8 h (usual)"`.
         """,
     ).tag(config=True)
+    posted: ClassVar[WeakKeyDictionary[Any, dict[str, Any]]] = WeakKeyDictionary()
     known_availability: ClassVar[dict[tuple[str, str], Availability]] = {}
 
     @default("quota_url")
@@ -122,26 +124,49 @@ class GPULeaseMixin(Configurable):
     # The form
 
     async def render_options_form(self) -> str:
-        """The picker, with what is free now."""
-        inventory = await self.availability.inventory()
-        groups = self.asker.groups
-        ticket = await self.availability.ticket(self.user.name, groups) if inventory else ""
-        flavors = await self.known_flavors()
-        visit = Visit(
-            profiles=await self.profiles(), flavors=flavors, inventory=inventory,
-            base=asking_settings(self), last=self.user_options, user=self.user.name,
-            api=f"{self.quota_pages}{API}", pages=self.quota_pages, page=self.form_path,
-            ticket=ticket, durations=self.durations, usual=self.usual_duration,
-        )  # fmt: skip
-        return render(visit)
+        """The picker, with what is free now; "" where there is nothing to choose."""
+        try:
+            profiles = await self.profiles()
+        except BadInput as error:
+            self.log.error("the profile_list: %s", error)
+            return problem_text(error)
+        return render(await self.visit(profiles)) if profiles else ""
+
+    async def visit(self, profiles: Sequence[Profile]) -> Visit:
+        """For whom the form is made, and what is known just now."""
+        return Visit(
+            profiles=profiles,
+            flavors=await self.known_flavors(),
+            inventory=await self.availability.inventory(),
+            base=asking_settings(self),
+            last=self.last_options(),
+            user=self.user.name,
+            api=f"{self.quota_pages}{API}",
+            pages=self.quota_pages,
+            page=self.form_path,
+            ticket=await self.availability.ticket(self.user.name, self.asker.groups),
+            durations=self.durations,
+            usual=self.usual_duration,
+        )
 
     async def read_options_form(self, form: Mapping[str, list[str]]) -> dict[str, Any]:
         """User options from the form's fields; what makes no sense is refused at once."""
         try:
-            chosen = await self.choose(options_of_form(form))
+            options = options_of_form(form)
+            self.posted[self.user] = options
+            chosen = await self.choose(options)
         except BadInput as error:
             raise SpawnRefused(bad_input(error)) from error
         return dict(chosen.options)
+
+    def last_options(self) -> object:
+        """What was chosen last: in the form that is shown again now, else for the last start.
+
+        After a refused post the hub shows the form of the default server, whichever server it
+        was for; then nobody's request is noted on that server's spawner.
+        """
+        posted = self.posted.pop(self.user, None)
+        return self.user_options if posted is None or self.handler else posted
 
     # The choice
 

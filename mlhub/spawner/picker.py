@@ -15,7 +15,7 @@ from mlhub.core.devices import Flavor
 from mlhub.core.errors import BadInput
 from mlhub.core.quantities import format_duration, parse_duration
 from mlhub.profiles import GpuAsk, Option, Profile, Unlisted, resolve
-from mlhub.profiles.choosing import UNLISTED, Chosen
+from mlhub.profiles.choosing import LONGEST, UNLISTED, Chosen
 from mlhub.spawner import outlook as words
 from mlhub.spawner.combinations import Combinations, Kind, combinations_of, kind_of
 from mlhub.spawner.form import OTHER, PREFIX
@@ -69,7 +69,12 @@ class OptionLook:
 
 @dataclass(frozen=True, slots=True)
 class ProfileLook:
-    """One environment with its questions; `own` is the GPU that it asks for by itself."""
+    """One environment with its questions.
+
+    Attributes:
+        own: the GPU that it asks for by itself.
+        usual: how long its claims last when nothing is chosen; "" for as long as any.
+    """
 
     slug: str
     name: Markup
@@ -78,6 +83,7 @@ class ProfileLook:
     checked: bool
     options: tuple[OptionLook, ...]
     own: Look | None = None
+    usual: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +116,9 @@ def render(visit: Visit) -> str:
     chosen = last_choice(visit)
     combinations = [combinations_of(row, visit.flavors, visit.base) for row in visit.profiles]
     looks = {} if visit.inventory is None else looks_of(visit.inventory)
+    answers = last_words(visit) | dict(chosen.options if chosen else {})
     rows = [
-        _profile(profile, chosen, made, looks)
+        _profile(profile, answers=answers, made=made, looks=looks)
         for profile, made in zip(visit.profiles, combinations, strict=True)
     ]
     needs_gpu = any(asks_any(made) for made in combinations)
@@ -144,14 +151,31 @@ def template() -> Template:
     return environment.get_template(TEMPLATE)
 
 
+def problem_text(error: BadInput) -> str:
+    """What stands where the form would be, had the profiles been set up rightly."""
+    return Markup('<p class="alert alert-danger" role="alert">{}</p>').format(str(error))
+
+
 def last_choice(visit: Visit) -> Chosen | None:
-    """The last choice where it still makes sense, else the default one."""
-    for options in (visit.last, {}):
+    """The last choice, without what makes no sense (any more)."""
+    options = dict(visit.last) if isinstance(visit.last, Mapping) else {}
+    for _ in range(len(options) + 2):
         try:
             return resolve(visit.profiles, options, visit.flavors, base=visit.base)
-        except BadInput:
-            continue
+        except BadInput as error:
+            known = error.field in options
+            options = {k: v for k, v in options.items() if known and k != error.field}
     return None
+
+
+def last_words(visit: Visit) -> dict[str, str]:
+    """What was last written in one's own words, right or wrong, by the name of its field."""
+    options = visit.last if isinstance(visit.last, Mapping) else {}
+    return {
+        key: words[:LONGEST]
+        for key, words in options.items()
+        if isinstance(key, str) and key.endswith(UNLISTED) and isinstance(words, str)
+    }
 
 
 def looks_of(inventory: InventoryView) -> dict[str, Look]:
@@ -184,26 +208,30 @@ def asks_any(made: Combinations) -> bool:
 
 
 def _profile(
-    profile: Profile, chosen: Chosen | None, made: Combinations, looks: Mapping[str, Look]
+    profile: Profile, *, answers: Mapping[str, Any], made: Combinations, looks: Mapping[str, Look]
 ) -> ProfileLook:
-    mine = chosen is not None and chosen.profile is not None
-    checked = bool(mine and chosen and chosen.profile and chosen.profile.slug == profile.slug)
-    answers = dict(chosen.options) if checked and chosen else {}
+    checked = answers.get("profile") == profile.slug
     own = made.asks.get(()) if not made.options else None
+    duration = profile.duration
     return ProfileLook(
         slug=profile.slug,
         name=rich(profile.display_name),
         title=plain(profile.display_name),
         description=rich(profile.description),
         checked=checked,
-        options=tuple(_option(profile, row, answers, made, looks) for row in profile.options),
+        options=tuple(
+            _option(profile, row, answers=answers if checked else {}, made=made, looks=looks)
+            for row in profile.options
+        ),
         own=_look_of(own, looks),
+        usual=f"{format_duration(duration)} (usual)" if duration else "",
     )
 
 
 def _option(
     profile: Profile,
     option: Option,
+    *,
     answers: Mapping[str, Any],
     made: Combinations,
     looks: Mapping[str, Look],

@@ -68,12 +68,17 @@ class SpawnRefused(Base):  # type: ignore[misc, valid-type]
 def plain_text(told: Told) -> str:
     """The message with its link written out, for programs."""
     where = f" {told.link_text or 'See'}: {told.link}" if told.link else ""
-    return f"{told.message}{where}"[:LONGEST]
+    return one_line(f"{told.message}{where}")
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks or control characters, and not too long for a page or a log."""
+    return "".join(sign if sign.isprintable() else " " for sign in text[:LONGEST])
 
 
 def html_text(told: Told) -> str:
     """The message as HTML; everything in it is escaped."""
-    text = escape(told.message[:LONGEST])
+    text = escape(one_line(told.message))
     if not told.link:
         return text
     words = escape(told.link_text or "See more")

@@ -58,6 +58,14 @@
     return parts.filter(Boolean).join(" · ");
   }
 
+  // How long a claim lasts when nothing is chosen may depend on the environment.
+  function sayUsual() {
+    const option = form.querySelector("#mlhub-duration option[data-usual]");
+    if (!option) return;
+    const profile = form.querySelector('[name="profile"]:checked') ?? form.querySelector('[name="profile"]');
+    put(option, profile?.closest("[data-usual]")?.dataset.usual || option.dataset.usual);
+  }
+
   const hasCount = () => Boolean(optionsOf()?.querySelector('fieldset[data-kind="count"]'));
 
   function update() {
@@ -71,6 +79,7 @@
     reason.textContent = next.reason ?? "";
     reason.classList.toggle("text-danger-emphasis", Boolean(next.off));
     wait.value = next.wait ? "1" : "0";
+    sayUsual();
     for (const fieldset of root.querySelectorAll('fieldset[data-kind="count"], .mlhub-how-long'))
       fieldset.classList.toggle("mlhub-beside", ask === null);
     markCounts(ask);

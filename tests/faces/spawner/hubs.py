@@ -28,8 +28,17 @@ ROOT = HERE.parents[2]
 TINY = ["/usr/bin/python3", str(HERE / "tiny_server.py")]
 PROFILES = [
     {"display_name": "Python 3", "slug": "python", "default": True, "gpus": "any"},
-    {"display_name": "Two at once", "slug": "two",
+    {"display_name": "Two at once", "slug": "two", "duration": "2h",
      "kubespawner_override": {"gpu": {"flavor": "a100", "count": 2}}},
+    {"display_name": "Own image", "slug": "own", "profile_options": {
+        "image": {
+            "display_name": "Image", "choices": {"stable": {}},
+            "unlisted_choice": {"enabled": True, "display_name": "Image and tag",
+                                "validation_regex": "[a-z]+:[a-z0-9]+",
+                                "validation_message": "name:tag"},
+        },
+        "size": {"display_name": "Size", "choices": {"small": {}, "large": {}}},
+    }},
 ]  # fmt: skip
 
 

@@ -225,7 +225,7 @@ def test_a_screen_reader_hears_each_choice_with_its_state(
     group = page.get_by_role("group", name="GPU")
     radio = group.get_by_role("radio", name=re.compile(r"A100 80 GB.*1 of 2 free.*starts now"))
     expect(radio).to_have_count(1)
-    expect(page.get_by_role("group", name="Environment").get_by_role("radio")).to_have_count(2)
+    expect(page.get_by_role("group", name="Environment").get_by_role("radio")).to_have_count(3)
     expect(button(page)).to_have_attribute("aria-describedby", "mlhub-reason")
 
 
@@ -258,6 +258,15 @@ def test_only_the_questions_of_the_picked_environment_are_asked(open_form: Open)
     expect(page.locator(".mlhub-options-0")).to_be_hidden()
     expect(page.locator("label.mlhub-card", has_text="Two at once")).to_contain_text("2 of 2 free")
     expect(button(page)).to_have_text("Start")
+    expect(page.locator("#mlhub-duration option").first).to_have_text("2 h (usual)")
+
+
+def test_words_of_ones_own_pick_themselves(open_form: Open) -> None:
+    page = open_form()
+    page.get_by_text("Own image", exact=True).click()
+    page.get_by_label("Image and tag").fill("mine:7")
+    expect(page.locator("input[value='unlisted-choice']")).to_be_checked()
+    expect(page.locator(".mlhub-summary")).to_have_text("Own image · mine:7 · small")
 
 
 def test_without_any_script_it_is_a_form_that_posts(open_form: Open, service: SmallService) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -78,16 +79,37 @@ def test_a_slow_answer_is_led_to_the_place_by_the_page_of_the_failed_start(
     wait_until(led_on, within_s=20, what="the page that leads to the place")
 
 
+@pytest.mark.parametrize("server", ["", "train"])
 def test_a_refused_form_says_why_and_keeps_what_was_chosen(
-    hub: SpawnHub, service: SmallService, ada: Person
+    hub: SpawnHub, service: SmallService, ada: Person, server: str
 ) -> None:
     fill(service)
     session = hub.sign_in(ada.name)
-    answer = hub.post_form(session, FORM | {"wait": "0"})
+    answer = hub.post_form(session, FORM | {"wait": "0"}, server, ada.name)
     assert answer.status_code == 503
     assert "All 1 T4 are in use" in answer.text
-    chosen = answer.text.split('name="profile-option-python--gpu"')
-    assert any('value="t4"' in part[:80] and "checked" in part[:120] for part in chosen)
+    assert is_checked(answer.text, "profile-option-python--gpu", "t4")
+
+
+def is_checked(page: str, field: str, value: str) -> bool:
+    inputs = re.findall(r"<input[^>]*>", page)
+    (found,) = [row for row in inputs if f'name="{field}"' in row and f'value="{value}"' in row]
+    return "checked" in found
+
+
+def test_words_that_do_not_match_stay_in_their_field(hub: SpawnHub, ada: Person) -> None:
+    session = hub.sign_in(ada.name)
+    field = "profile-option-own--image"
+    form = {
+        "profile": "own", field: "unlisted-choice", f"{field}--unlisted-choice": '<b>"No Such"',
+        "profile-option-own--size": "large",
+    }  # fmt: skip
+    answer = hub.post_form(session, form)
+    assert answer.status_code == 400
+    assert "name:tag" in answer.text
+    assert 'value="&lt;b&gt;&#34;No Such&#34;"' in answer.text
+    assert is_checked(answer.text, field, "unlisted-choice")
+    assert is_checked(answer.text, "profile-option-own--size", "large")
 
 
 def test_what_users_write_is_escaped_in_the_form(hub: SpawnHub, ada: Person) -> None:
