@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faces.spawner.hubs import SpawnHub
+from tests.faces.spawner.hubs import SpawnHub, running_hub
 from tests.faces.spawner.small_service import SmallService
 from tests.people import Person
 from tests.waiting import wait_until
@@ -215,3 +216,16 @@ def test_two_clicks_at_once_start_one_server(
     assert codes[1] in (201, 202, 400)
     hub.wait_ready(ada.name)
     assert len(service.leases) == 1
+
+
+def test_a_profile_list_that_is_set_up_wrongly_says_so_where_the_form_would_be(
+    open_directory: Path, service: SmallService, ada: Person
+) -> None:
+    config = {"LocalGPUSpawner": {"profile_list": [{"slug": "<b>nameless</b>"}]}}
+    hub = SpawnHub(open_directory / "wrong-profiles", service, config=config)
+    with running_hub(hub):
+        page = hub.sign_in(ada.name).get(f"{hub.url}/hub/spawn", timeout=30)
+        assert page.status_code == 200
+        assert "profiles[0].display_name: a profile needs a name" in page.text
+        answer = hub.spawn(ada.name, {})
+        assert (answer.status_code, "a profile needs a name" in answer.text) == (400, True)
