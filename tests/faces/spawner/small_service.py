@@ -247,6 +247,8 @@ class Api(RequestHandler):
             self.set_status(401)
             raise Finish(json.dumps({"detail": "who are you?"}))
         self.service.asked.append((self.request.method or "", path, body))
+        if key := self.request.headers.get("Idempotency-Key"):
+            self.service.keys.append(key)
         self.fault = self.take_fault(self.request.method or "", path)
         if self.fault == "hang":
             await self.gone.wait()
@@ -294,7 +296,6 @@ class Me(Api):
 class Claims(Api):
     def post(self) -> None:
         key = self.request.headers["Idempotency-Key"]
-        self.service.keys.append(key)
         self.reply(*self.service.claim(key, self.body))
 
 
