@@ -27,7 +27,7 @@ CLAIMS = {
     "sub": "1",
     "aud": "mlhub",
     "iat": NOW,
-    "exp": NOW + timedelta(minutes=5),
+    "exp": NOW + timedelta(hours=12),  # past the end of any test run
 }
 
 
@@ -55,7 +55,7 @@ UNTRUSTED = {
     "another hub": token(CLAIMS | {"aud": "other"}),
     "issued to another client": token(CLAIMS | {"aud": ["mlhub", "other"], "azp": "other"}),
     "over": token(CLAIMS | {"exp": NOW - timedelta(hours=1)}),
-    "from the future": token(CLAIMS | {"iat": NOW + timedelta(hours=1)}),
+    "from the future": token(CLAIMS | {"iat": NOW + timedelta(hours=12)}),
     "without an end": token(without("exp")),
     "of nobody": token(without("sub")),
     "none": None,

@@ -40,7 +40,7 @@ def jwks(key: rsa.RSAPrivateKey = KEY, name: str = "k1") -> dict[str, Any]:
 
 def id_token(subject: str, key: rsa.RSAPrivateKey = KEY, name: str = "k1") -> str:
     claims = {"iss": ISSUER, "aud": "mlhub", "sub": subject, "iat": NOW}
-    claims["exp"] = NOW + timedelta(minutes=5)
+    claims["exp"] = NOW + timedelta(hours=12)  # the whole test run, from when this was imported
     return jwt.encode(claims, key, algorithm="RS256", headers={"kid": name})
 
 
