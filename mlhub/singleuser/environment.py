@@ -57,12 +57,14 @@ def lease_environment(*, lease_id: str, api_url: str) -> dict[str, str]:
 
 
 def server_arguments() -> list[str]:
-    """Arguments that switch mlhub's Jupyter Server extension on; they are no secret.
+    """Arguments that switch mlhub's Jupyter Server extension on, and news off; they are no secret.
+
+    JupyterLab's news come from outside, where many hubs cannot reach and none has to.
 
     The spawner passes them, rather than a file of the installation, because an environment
     may hold mlhub without wanting it in every notebook server that runs there.
     """
-    return [f"--ServerApp.jpserver_extensions={EXTENSION}=True"]
+    return [f"--ServerApp.jpserver_extensions={EXTENSION}=True", "--LabApp.news_url=None"]
 
 
 def mlflow_link(*, base_url: str, server_prefix: str) -> str:
