@@ -55,13 +55,19 @@ class Availability:
         self._asked_at = time.monotonic()
         return self.last if self._answered else None
 
-    async def ticket(self, user: str, groups: Sequence[str]) -> str:
-        """A ticket for one user's browser; "" while the service is away."""
+    async def ticket(self, user: str, groups: Sequence[str], *, anew: bool = False) -> str:
+        """A ticket for one user's browser; "" while the service is away.
+
+        Args:
+            user: whose browser.
+            groups: that user's.
+            anew: the last one is not taken any more.
+        """
         if await self.inventory() is None:
             return ""
         key = (user, tuple(sorted(groups)))
         made, ticket = self._tickets.get(key, (float("-inf"), ""))
-        if time.monotonic() - made < TICKET_FRESH_S:
+        if not anew and time.monotonic() - made < TICKET_FRESH_S:
             return ticket
         try:
             ticket = (await self.quick.ticket(user, groups)).ticket

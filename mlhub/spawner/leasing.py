@@ -23,7 +23,7 @@ from mlhub.spawner.availability import NO_ANSWER, Availability
 from mlhub.spawner.claiming import SILENT, Asker, Claiming
 from mlhub.spawner.form import options_of_form
 from mlhub.spawner.overriding import asking_settings, evaluated, lay_over
-from mlhub.spawner.picker import Visit, problem_text, render
+from mlhub.spawner.picker import Visit, problem_text, render, wants_new_ticket
 from mlhub.spawner.refusals import SpawnRefused, Told, bad_input, uncounted, wants_page
 from mlhub.spawner.wiring import ACTOR, API, QUOTA, service_token, service_url
 
@@ -144,7 +144,9 @@ class GPULeaseMixin(Configurable):
             api=f"{self.quota_pages}{API}",
             pages=self.quota_pages,
             page=self.form_path,
-            ticket=await self.availability.ticket(self.user.name, self.asker.groups),
+            ticket=await self.availability.ticket(
+                self.user.name, self.asker.groups, anew=wants_new_ticket(self.handler)
+            ),
             durations=self.durations,
             usual=self.usual_duration,
         )

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Final
 
-from mlhub.client import FlavorView, InventoryView
+from mlhub.client import FlavorView
 from mlhub.core.decisions import Forecast
 from mlhub.core.quantities import format_duration
 
@@ -17,18 +17,9 @@ MINUTES: Final = re.compile(r"\d+ min")
 STATES: Final = ("held", "kept", "free", "out")
 
 
-def free_on_one_node(flavor: FlavorView, inventory: InventoryView) -> int:
-    """The most devices of a flavor that are free on one node."""
-    nodes = [
-        sum(device.flavor == flavor.name and device.state == "free" for device in node.devices)
-        for node in inventory.nodes
-    ]
-    return max(nodes, default=flavor.free)
-
-
 def free_text(flavor: FlavorView) -> str:
     """``"1 of 4 free, 1 kept for the queue, 1 out of service"``."""
-    parts = [f"{flavor.free} of {flavor.total} free"]
+    parts = [f"{flavor.free - flavor.kept} of {flavor.total} free"]
     if flavor.kept:
         parts.append(f"{flavor.kept} kept for the queue")
     if flavor.out_of_service:
@@ -79,7 +70,10 @@ def memory_text(flavor: FlavorView) -> str:
 def cells(flavor: FlavorView) -> list[str]:
     """The states of the devices as a row of cells, held ones first."""
     counts = Counter(
-        held=flavor.held, kept=flavor.kept, free=flavor.free, out=flavor.out_of_service
+        held=flavor.held,
+        kept=flavor.kept,
+        free=flavor.free - flavor.kept,
+        out=flavor.out_of_service,
     )
     total = sum(counts.values())
     if total > CELLS:

@@ -126,6 +126,7 @@ def render(visit: Visit) -> str:
         profiles=rows,
         only=len(rows) == 1,
         needs_gpu=needs_gpu,
+        prices=any(look.price for look in looks.values()),
         durations=[_duration(text) for text in visit.durations],
         duration=str((chosen.options if chosen else {}).get("duration", "")),
         usual=visit.usual,
@@ -149,6 +150,11 @@ def template() -> Template:
         lstrip_blocks=True,
     )
     return environment.get_template(TEMPLATE)
+
+
+def wants_new_ticket(handler: Any) -> bool:
+    """Whether the form's script asks for the page because its ticket has ended."""
+    return handler is not None and handler.request.headers.get("Mlhub-Ticket") == "new"
 
 
 def problem_text(error: BadInput) -> str:
@@ -298,7 +304,7 @@ def _data(visit: Visit, combinations: Sequence[Combinations]) -> dict[str, Any]:
         "user": visit.user,
         "other": OTHER,
         "takenAt": inventory.taken_at.isoformat() if inventory else None,
-        "flavors": [_flavor_data(row, inventory) for row in inventory.flavors] if inventory else [],
+        "flavors": [_flavor_data(row) for row in inventory.flavors] if inventory else [],
         "profiles": {
             profile.slug: {"options": made.options, "asks": _asks_data(made)}
             for profile, made in zip(visit.profiles, combinations, strict=True)
@@ -314,10 +320,9 @@ def _asks_data(made: Combinations) -> list[Any]:
     ]
 
 
-def _flavor_data(row: FlavorView, inventory: InventoryView) -> dict[str, Any]:
-    """One flavor as the service's API has it, and what its nodes have free at once."""
+def _flavor_data(row: FlavorView) -> dict[str, Any]:
+    """One flavor as the service's API has it."""
     found = asdict(row)
     if row.expected:
         found["expected"] = {name: at.isoformat() for name, at in asdict(row.expected).items()}
-    found["free_on_one_node"] = words.free_on_one_node(row, inventory)
     return found

@@ -4,12 +4,15 @@ const mlhubLive = (() => {
   const POLL_MS = 15000;
   const SETTLE_MS = 250;
   const LONGEST_MS = 30000;
+  const AGAIN_MS = 3000;
 
   function follow(options) {
     let { ticket } = options;
     let asking = null;
     let again = false;
     let timer = 0;
+    let renewing = null;
+    let pauseMs = AGAIN_MS;
     const name = `mlhub ${options.api} ${options.user}`;
     const channel = "BroadcastChannel" in window ? new BroadcastChannel(name) : null;
 
@@ -17,13 +20,21 @@ const mlhubLive = (() => {
       const ask = () => fetch(options.api + path, {
         headers: { Authorization: `Ticket ${ticket}` }, credentials: "omit", cache: "no-store", signal,
       });
+      const tried = ticket;
       let answer = ticket ? await ask() : null;
       if (!answer || answer.status === 401) {
-        ticket = await options.renew();
+        await renewOnce(tried);
         answer = await ask();
       }
       if (!answer.ok) throw new Error(`${answer.status} from ${path}`);
       return answer;
+    }
+
+    // Requests that find out together that the ticket has ended share the next one.
+    async function renewOnce(tried) {
+      if (ticket !== tried) return;
+      renewing ??= options.renew().finally(() => { renewing = null; });
+      ticket = await renewing;
     }
 
     async function news() {
@@ -41,10 +52,13 @@ const mlhubLive = (() => {
       asking = (async () => {
         try {
           const found = await news();
+          pauseMs = AGAIN_MS;
           options.onNews(found);
           if (channel) channel.postMessage(found);
         } catch (error) {
           options.onTrouble(error);
+          soon(pauseMs * (0.5 + Math.random()));
+          pauseMs = Math.min(pauseMs * 2, 2 * LONGEST_MS);
         }
       })();
       await asking;
@@ -55,9 +69,9 @@ const mlhubLive = (() => {
       }
     }
 
-    function soon() {
+    function soon(afterMs) {
       clearTimeout(timer);
-      timer = setTimeout(refresh, SETTLE_MS);
+      timer = setTimeout(refresh, afterMs);
     }
 
     async function listen(signal) {
@@ -69,7 +83,7 @@ const mlhubLive = (() => {
         if (done) return;
         const lines = (rest + value).split("\n");
         rest = lines.pop();
-        if (lines.some((line) => line.startsWith("event:"))) soon();
+        if (lines.some((line) => line.startsWith("event:"))) soon(SETTLE_MS);
       }
     }
 

@@ -26,7 +26,7 @@ const mlhubWords = (() => {
   const gone = (flavor) => flavor.total === flavor.out_of_service;
 
   function freeText(flavor) {
-    const parts = [`${flavor.free} of ${flavor.total} free`];
+    const parts = [`${flavor.free - flavor.kept} of ${flavor.total} free`];
     if (flavor.kept) parts.push(`${flavor.kept} kept for the queue`);
     if (flavor.out_of_service) parts.push(`${flavor.out_of_service} out of service`);
     return parts.join(", ");
@@ -60,7 +60,7 @@ const mlhubWords = (() => {
     const counts = [
       ["held", flavor.held],
       ["kept", flavor.kept],
-      ["free", flavor.free],
+      ["free", flavor.free - flavor.kept],
       ["out", flavor.out_of_service],
     ].filter(([, count]) => count > 0);
     const total = counts.reduce((sum, [, count]) => sum + count, 0);
@@ -89,7 +89,7 @@ const mlhubWords = (() => {
     if (!flavor) return { label: "Start", off: true, reason: "There is no such GPU here now." };
     const never = refusal(flavor, count, me, seconds);
     if (never) return { label: "Start", off: true, reason: never };
-    if (flavor.now && (count === 1 || flavor.free_on_one_node >= count)) return { label: "Start" };
+    if (flavor.now && flavor.free - flavor.kept >= count) return { label: "Start" };
     const about = aboutText(flavor.expected, now);
     return {
       label: `Join the queue: ${ordinal(flavor.waiting + 1)}${about ? `, ${about}` : ""}`,
@@ -130,12 +130,5 @@ const mlhubWords = (() => {
     return `you hold ${me.use.devices}: ${parts.join("; ")}${more}`;
   }
 
-  // The most devices of a flavor that are free on one node.
-  function freeOnOneNode(flavor, nodes) {
-    if (!nodes.length) return flavor.free;
-    const free = (node) => node.devices.filter((one) => one.flavor === flavor.name && one.state === "free").length;
-    return Math.max(...nodes.map(free));
-  }
-
-  return { duration, ordinal, priceText, freeText, waitText, cells, outlook, freeOnOneNode };
+  return { duration, ordinal, priceText, freeText, waitText, cells, outlook };
 })();

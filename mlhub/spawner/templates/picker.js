@@ -140,8 +140,6 @@
   // --- What changes
 
   function onNews({ inventory, me }) {
-    const { nodes = [] } = inventory;
-    for (const flavor of inventory.flavors) flavor.free_on_one_node = mlhubWords.freeOnOneNode(flavor, nodes);
     Object.assign(known, { flavors: inventory.flavors, me, takenAt: inventory.taken_at, heardAt: Date.now() });
     showFlavors();
     showMyPlace(me);
@@ -185,7 +183,7 @@
 
   // A new ticket comes with a new copy of this page; without its query, which could start a server.
   async function renew() {
-    const answer = await fetch(data.page, { cache: "no-store" });
+    const answer = await fetch(data.page, { cache: "no-store", headers: { "Mlhub-Ticket": "new" } });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.getElementById("mlhub-picker-data");
     if (!found) throw new Error("this form is out of date");

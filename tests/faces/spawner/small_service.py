@@ -73,7 +73,7 @@ class SmallService:
 
     def free(self, flavor: SmallFlavor) -> int:
         held = sum(row["count"] for row in self.live() if row["flavor"] == flavor.name)
-        return flavor.total - held - flavor.out_of_service - flavor.kept
+        return flavor.total - held - flavor.out_of_service
 
     def calls(self, method: str, path: str) -> list[Any]:
         """The bodies of the requests of a kind."""
@@ -141,12 +141,12 @@ class SmallService:
             name: (NOW + timedelta(minutes=minutes)).isoformat()
             for name, minutes in (("soonest", 5), ("expected", 25), ("latest", 40))
         }
-        now = free > 0 and not row.waiting
+        now = free > row.kept
         return {
             "name": row.name, "display_name": row.display_name, "description": "",
             "memory_mib": row.memory_mib, "sharing": "none", "resource": "nvidia.com/gpu",
             "price": row.price, "total": row.total, "free": free, "kept": row.kept,
-            "held": row.total - free - row.kept - row.out_of_service,
+            "held": row.total - free - row.out_of_service,
             "out_of_service": row.out_of_service, "waiting": row.waiting, "max_count": row.total,
             "now": now, "expected": None if now else soon, "allowed": row.allowed,
             "why_not": row.why_not,
@@ -181,7 +181,7 @@ class SmallService:
         if flavor is None:
             return 404, problem(404, "unknown-flavor", f"There is no GPU flavor '{body['flavor']}'")
         held = next((row for row in self.live() if self.same(row, body)), None)
-        if held is None and self.free(flavor) < body["count"]:
+        if held is None and self.free(flavor) - flavor.kept < body["count"]:
             return self.full(key, body, flavor)
         lease = held or self.grant(body, flavor)
         answer = 201, {

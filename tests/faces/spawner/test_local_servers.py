@@ -13,6 +13,7 @@ import psutil
 import pytest
 import requests
 
+from mlhub.singleuser.environment import server_arguments
 from tests.faces.spawner.hubs import SpawnHub
 from tests.faces.spawner.small_service import SmallService
 from tests.people import Person
@@ -81,7 +82,7 @@ def test_a_server_knows_its_apps_and_mlhubs_extension_but_no_secret_of_the_hub(
     facts = start(hub, ada)
     environment = facts["environment"]
     assert environment["MLHUB_CODE_SERVER"] == "/nowhere/code-server"
-    assert facts["args"] == ["--ServerApp.jpserver_extensions=mlhub.singleuser.extension=True"]
+    assert facts["args"] == server_arguments()
     known = " ".join([*environment.values(), *facts["args"]])
     for secret in (hub.token, hub.password, hub.proxy_token):
         assert secret not in known

@@ -21,7 +21,9 @@ SERIOUS = {"serious", "critical"}
 
 
 @pytest.fixture
-def open_form(chromium: Browser, hub: SpawnHub, ada: Person) -> Iterator[Open]:
+def open_form(
+    chromium: Browser, hub: SpawnHub, ada: Person, service: SmallService
+) -> Iterator[Open]:
     """Opens the form as Ada, who never chose anything, in a fresh browser profile."""
     contexts = []
     hub.api("DELETE", f"users/{ada.name}").raise_for_status()
@@ -46,6 +48,7 @@ def open_form(chromium: Browser, hub: SpawnHub, ada: Person) -> Iterator[Open]:
     yield opened
     for context in contexts:
         context.close()
+    wait_until(lambda: not service.listeners, within_s=10, what="the end of the streams")
 
 
 def card(page: Page, name: str) -> Locator:
@@ -162,7 +165,7 @@ def test_a_slow_answer_leads_to_ones_place_too(open_form: Open, service: SmallSe
     page = open_form()
     card(page, "T4").click()
     expect(button(page)).to_contain_text("Join the queue")
-    service.faults.extend([("POST", "/claims", "fail")] * 5)
+    service.faults.append(("POST", "/claims", "hang"))
     button(page).click()
     page.wait_for_url("**/hub/spawn-pending/**")
     page.wait_for_url("**/services/quota/waiting/waits-*")
@@ -272,7 +275,12 @@ def test_words_of_ones_own_pick_themselves(open_form: Open) -> None:
 def test_without_any_script_it_is_a_form_that_posts(open_form: Open, service: SmallService) -> None:
     held_by_eve(service, 1)
     page = open_form(script=False)
-    expect(card(page, "T4")).to_contain_text("0 of 1 free")
+
+    def shown() -> bool:
+        page.reload()
+        return "0 of 1 free" in card(page, "T4").inner_text()
+
+    wait_until(shown, within_s=10, what="a fresh form")  # it may be two seconds old
     expect(page.locator("#mlhub-wait")).to_be_checked()
     card(page, "T4").click()
     button(page).click()

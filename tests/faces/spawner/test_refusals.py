@@ -67,7 +67,7 @@ def test_a_slow_answer_is_led_to_the_place_by_the_page_of_the_failed_start(
     hub: SpawnHub, service: SmallService, ada: Person
 ) -> None:
     fill(service)
-    service.faults.extend([("POST", "/claims", "fail")] * 4)
+    service.faults.append(("POST", "/claims", "hang"))
     session = hub.sign_in(ada.name)
     answer = hub.post_form(session, FORM | {"wait": "1"})
     assert answer.status_code == 302, answer.text
