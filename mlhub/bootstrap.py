@@ -121,7 +121,7 @@ def _inventory(settings: Settings, source: str, clock: Clock, table: ProcessTabl
     file = settings.inventory.simulated_file
     if source in {"auto", "nvml"}:
         real = NvmlInventory(node, clock, table.owner)
-        if source == "nvml" or real.probe() is None:
+        if source == "nvml" or not real.is_absent():
             return real
         real.close()
     if source == "none":

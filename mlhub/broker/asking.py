@@ -49,11 +49,28 @@ def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Chang
     started = _kept_for(asked, ledger)
     if started:
         return _joined(asked, ledger, started, now)
-    replaced = _replaced(asked, ledger, now)
-    ledger = ledger.apply(replaced)
-    denied = judge(ledger, asked.inventory, asked.policy, asked.ask, now)
-    claim, changes = _refused(asked, denied, now) if denied else _queued(asked, ledger, now)
-    return claim, replaced + changes
+    former = next((row for row in ledger.waiting() if row.ask.holder == asked.ask.holder), None)
+    replaced = _replaced(former, now)
+    without = ledger.apply(replaced)
+    denied = judge(without, asked.inventory, asked.policy, asked.ask, now) or _patience(
+        asked, without
+    )
+    claim, changes = (
+        _refused(asked, denied, now) if denied else _queued(asked, without, former, now)
+    )
+    # One who is refused something else keeps the place that they have.
+    kept = claim.state is ClaimState.DENIED
+    return claim, changes if kept else replaced + changes
+
+
+def _patience(asked: Asked, ledger: Ledger) -> Denied | None:
+    """The refusal of one who waits for so much already that it would bury the queue."""
+    most = asked.policy.waiting_limit
+    mine = sum(row.ask.user == asked.ask.user for row in ledger.waiting())
+    if not asked.ask.wait or mine < most:
+        return None
+    text = f"You wait in {mine} places already, and {most} is the most: leave one of them first."
+    return Denied(Reason.QUEUE_LIMIT, text, limit=most, used=mine, unit="claims")
 
 
 def _kept_for(asked: Asked, ledger: Ledger) -> Lease | None:
@@ -80,22 +97,22 @@ def _joined(asked: Asked, ledger: Ledger, lease: Lease, now: datetime) -> tuple[
     return claim, Changes(claims=(claim,), audit=(_record(now, "joined", claim, lease.id),))
 
 
-def _replaced(asked: Asked, ledger: Ledger, now: datetime) -> Changes:
+def _replaced(former: Claim | None, now: datetime) -> Changes:
     """A holder waits for one thing at a time: a new ask takes the place of the former one."""
-    changes = Changes()
-    for claim in ledger.waiting():
-        if claim.ask.holder == asked.ask.holder:
-            why = "you asked for something else for this server"
-            over = replace(claim, state=ClaimState.CANCELLED, decided_at=now, why=why)
-            changes += Changes(claims=(over,), audit=(_record(now, "cancelled", over, why),))
-    return changes
+    if former is None:
+        return Changes()
+    why = "you asked for something else for this server"
+    over = replace(former, state=ClaimState.CANCELLED, decided_at=now, why=why, blocked="")
+    return Changes(claims=(over,), audit=(_record(now, "cancelled", over, why),))
 
 
-def _queued(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Changes]:
+def _queued(
+    asked: Asked, ledger: Ledger, former: Claim | None, now: datetime
+) -> tuple[Claim, Changes]:
     claim = Claim(
         id=asked.new_id(), key=asked.key, ask=asked.ask,
-        priority=asked.policy.priority(asked.ask.groups), submitted_at=now,
-        state=ClaimState.QUEUED,
+        priority=asked.policy.priority(asked.ask.groups), state=ClaimState.QUEUED,
+        submitted_at=_since(asked.ask, former, now),
     )  # fmt: skip
     joined = Changes(claims=(claim,))
     name = asked.ask.flavor
@@ -109,6 +126,13 @@ def _queued(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Changes
         return refused, replace(granted, claims=others) + changes
     record = () if not decided.waiting else (_record(now, "queued", decided, name),)
     return decided, joined + granted + Changes(audit=record)
+
+
+def _since(ask: Ask, former: Claim | None, now: datetime) -> datetime:
+    """Since when it waits: who asks for the same again, in another tab, keeps their place."""
+    if former and (former.ask.flavor, former.ask.count) == (ask.flavor, ask.count):
+        return former.submitted_at
+    return now
 
 
 def _full(asked: Asked, ledger: Ledger, now: datetime) -> Denied:

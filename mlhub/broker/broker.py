@@ -249,6 +249,7 @@ class Broker:
         What a lease asks of the world is left to the sweep, which does it.
         """
         seen = await self.holders.observe(leases)
+        looked_at = {lease.id: lease for lease in leases}
         held = {lease.id for lease in leases if lease.status is LeaseStatus.HELD}
         gone = {
             key: look
@@ -257,11 +258,28 @@ class Broker:
         }
 
         def decide(ledger: Ledger, now: datetime) -> Decided[list[Step]]:
-            return step_all(ledger, gone, self.hardware.last(), self.policy, now)
+            return step_all(ledger, gone, looked_at, self.hardware.last(), self.policy, now)
 
         if gone:
             steps = await self.transact(decide)
             self.announce(step.lease for step in steps if step.changes)
+
+    async def postpone(self, lease_id: str) -> Lease:
+        """The hub could not be asked to start a server: that costs its owner neither try nor time.
+
+        Raises:
+            NotFound: there is no such lease.
+        """
+
+        def decide(ledger: Ledger, now: datetime) -> Decided[Lease]:
+            lease = _live(ledger, lease_id)
+            if lease.status is not LeaseStatus.HELD:
+                return lease, Changes()
+            until = max(lease.start_by, now + self.policy.start_timeout)
+            later = replace(lease, starts=max(0, lease.starts - 1), start_by=until)
+            return later, Changes(leases=(later,))
+
+        return await self.transact(decide)
 
     async def _change(
         self,

@@ -14,7 +14,7 @@ from mlhub.broker.ports import ServerState
 from mlhub.broker.stepping import step_all
 from mlhub.core.admission import admit_all, flavor_of
 from mlhub.core.errors import HubRefused, HubUnavailable, NotFound
-from mlhub.core.leases import EndReason, Lease, LeaseStatus
+from mlhub.core.leases import EndReason, Lease, LeaseStatus, Target
 from mlhub.core.ledger import Changes, Ledger
 from mlhub.core.lifecycle import Effect, Observation, Presence, Step
 from mlhub.core.quantities import format_duration
@@ -40,9 +40,10 @@ class Sweep:
         inventory = await broker.hardware.inventory()
         leases = list((await broker.store.snapshot()).leases.values())
         seen = await self._seen(leases)
+        looked_at = {lease.id: lease for lease in leases}
 
         def decide(ledger: Ledger, now: datetime) -> Decided[tuple[list[Step], list[Lease]]]:
-            steps, changes = step_all(ledger, seen, inventory, broker.policy, now)
+            steps, changes = step_all(ledger, seen, looked_at, inventory, broker.policy, now)
             stepped = ledger.apply(changes) if changes else ledger
             granted = admit_all(stepped, inventory, broker.policy, now, broker.new_id)
             forget = self._forget(now)
@@ -120,7 +121,11 @@ class Sweep:
         }
         try:
             await does[effect](lease)
-        except (HubUnavailable, HubRefused, NotFound) as error:
+        except HubUnavailable as error:
+            log.warning("could not %s lease %s: %s", effect, lease.id, error)
+            if effect is Effect.START:
+                await self.broker.postpone(lease.id)
+        except (HubRefused, NotFound) as error:
             log.warning("could not %s lease %s: %s", effect, lease.id, error)
         except Exception:
             log.exception("could not %s lease %s", effect, lease.id)
@@ -137,15 +142,27 @@ class Sweep:
         if refusal:
             await broker.release(lease.id, by="broker", why=refusal, reason=EndReason.NOT_ALLOWED)
             return
-        if await broker.hub.state(ask.user, ask.server) is not ServerState.ABSENT:
+        state = await broker.hub.state(ask.user, ask.server)
+        if state is ServerState.READY:
             text = "Your GPU is ready. Your server runs already: switch to it when it suits you."
             broker.notifier.tell(ask.user, "switch-offer", text, lease.id)
+            return
+        if state is not ServerState.ABSENT or not await self._still_held(lease):
             return
         try:
             await broker.hub.start(ask.user, ask.server, ask.options)
         except HubRefused as error:
             text = f"Your turn has come, but your server could not be started: {error}"
             broker.notifier.tell(ask.user, "start-refused", text, lease.id)
+
+    async def _still_held(self, lease: Lease) -> bool:
+        """Whether the lease still waits for its holder, after all that was asked meanwhile."""
+        current = (await self.broker.store.snapshot()).leases.get(lease.id)
+        return (
+            current is not None
+            and current.status is LeaseStatus.HELD
+            and current.target is Target.ACTIVE
+        )
 
     async def _over(self, lease: Lease, groups: tuple[str, ...]) -> str:
         """Why the user may not have the lease any more, by the groups of today; else ""."""
@@ -163,9 +180,18 @@ class Sweep:
         """Ask the hub to stop the server, if it is the one that holds this lease.
 
         While a lease with a holder lives, its holder is the server of that name. One without was
-        never started, and whatever runs under that name is none of its business.
+        never started, and whatever runs under that name is none of its business. Nor is a server
+        that was started again under another lease, while something of the old one lives on.
         """
-        if lease.holder:
+        ledger = await self.broker.store.snapshot()
+        heirs = (
+            row
+            for row in ledger.leases.values()
+            if row.ask.holder == lease.ask.holder
+            and row.holder
+            and row.granted_at > lease.granted_at
+        )
+        if lease.holder and not any(heirs):
             await self.broker.hub.stop(lease.ask.user, lease.ask.server)
 
     async def _warn(self, lease: Lease) -> None:

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     SERVER_LIMIT = "server-limit"
     DURATION_LIMIT = "duration-limit"
     GROUP_LIMIT = "group-limit"
+    QUEUE_LIMIT = "queue-limit"
     OUT_OF_SERVICE = "out-of-service"
     CANCELLED = "cancelled"
 

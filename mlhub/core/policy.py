@@ -49,6 +49,7 @@ class Policy:
         notice: how long before its end a holder is warned.
         start_timeout: how long a granted lease waits for its holder.
         stop_timeout: how long a holder may take to end before it is ended by force.
+        waiting_limit: claims that one user may have in the queues at once.
         answer_memory: for how long an idempotency key is remembered after the claim's end.
     """
 
@@ -64,6 +65,7 @@ class Policy:
     start_timeout: timedelta = timedelta(minutes=5)
     stop_timeout: timedelta = timedelta(seconds=30)
     answer_memory: timedelta = timedelta(hours=24)
+    waiting_limit: int = 20
 
     def flavors_in(self, inventory: Inventory) -> tuple[Flavor, ...]:
         """The flavors in force: those configured, else one for each kind of device."""

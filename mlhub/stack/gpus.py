@@ -48,8 +48,10 @@ def models_by_nvml() -> list[str] | None:
     """Asks the driver for the model of each GPU; None where there is no driver."""
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError:
+    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
         return None
+    except pynvml.NVMLError as error:
+        return [f"GPUs that do not answer ({error})"]
     try:
         handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
         return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]

@@ -50,7 +50,8 @@ def all_parts(home: Home, wiring: Wiring) -> list[Part]:
 
 def base_environment(home: Home) -> dict[str, str]:
     """The environment that every process of the stack shares."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTERHUB_")}
+    foreign = ("JUPYTERHUB_", "MLHUB_LEASE_ID", "MLHUB_API_URL")  # of a server that this runs in
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | {
         MARK: str(home.path),
         "MLHUB_HOME": str(home.path),

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from mlhub.adapters.rehearsal import Server
 from mlhub.broker.ports import HubUser, Page
 from mlhub.core.decisions import Denied, Granted, Queued, Reason
 from mlhub.core.errors import Conflict
@@ -259,3 +260,89 @@ async def test_a_thousand_claims_at_once_get_exactly_the_devices_there_are():
     decisions = await asyncio.gather(*asked)
     assert sum(isinstance(d, Granted) for d in decisions) == 100
     assert await world.findings() == []
+
+
+async def test_a_holder_named_during_a_sweep_is_not_taken_for_gone(world):
+    first = await world.ask("a")
+    look = world.hub.observe
+
+    async def slow(leases):
+        seen = await look(leases)
+        server = Server(77, world.clock.now(), first.lease.id)
+        world.hub.servers["a", ""] = server
+        holder = f"{world.clock.boot()}/77"
+        await world.broker.attach(first.lease.id, holder=holder, started_at=server.since)
+        return seen
+
+    world.hub.observe = slow
+    await world.sweep.once()
+    world.hub.observe = look
+    assert (await world.live())["a"].status is LeaseStatus.ACTIVE
+
+
+async def test_one_who_is_refused_something_else_keeps_their_place(world):
+    await world.spawn("a", count=2)
+    first = await world.ask("b", wait=True)
+    assert isinstance(await world.ask("b", wait=True, count=9), Denied)
+    assert isinstance(await world.ask("b", wait=False), Denied)
+    assert (await world.broker.standing(first.claim)).position == 1
+
+
+async def test_asking_for_the_same_again_keeps_the_place(world):
+    await world.spawn("a", count=2)
+    await world.ask("b", wait=True)
+    world.clock.advance(MINUTE)
+    await world.ask("c", wait=True)
+    again = await world.ask("b", wait=True, hours=4)
+    assert again.position == 1
+
+
+async def test_nobody_waits_in_more_places_than_allowed():
+    world = await World(gpus=1, waiting_limit=2).open()
+    await world.spawn("a")
+    for server in ("one", "two"):
+        assert isinstance(await world.ask("b", server=server, wait=True), Queued)
+    denied = await world.ask("b", server="three", wait=True)
+    assert (denied.reason, denied.limit, denied.used) == (Reason.QUEUE_LIMIT, 2, 2)
+    assert isinstance(await world.ask("b", server="two", wait=True), Queued)
+
+
+async def test_a_hub_that_is_away_costs_nobody_their_turn(world):
+    await world.spawn("a", count=2)
+    await world.ask("b", wait=True)
+    world.hub.away = True
+    del world.hub.servers["a", ""]
+    await world.tick(MINUTE, times=20)
+    world.hub.away = False
+    await world.tick(MINUTE, times=2)
+    assert world.hub.servers.keys() == {("b", "")}
+
+
+async def test_a_lease_released_while_its_start_is_prepared_is_not_started(world):
+    await world.spawn("a", count=2)
+    await world.ask("b", wait=True)
+    find = world.hub.user
+
+    async def released_meanwhile(name):
+        row = (await world.live())["b"]
+        await world.broker.release(row.id, by="root", why="needed elsewhere")
+        return await find(name)
+
+    world.hub.user = released_meanwhile
+    await world.hub.stop("a", "")
+    await world.tick(times=5)
+    assert world.hub.servers == {}
+
+
+async def test_ending_an_old_lease_does_not_stop_the_server_that_was_started_again(world):
+    old = (await world.spawn("a")).lease
+    left_over = world.hub.servers.pop(("a", ""))
+    world.hub.servers["a", "kernel that lived on"] = left_over
+    await world.tick()
+    await world.spawn("a")
+    await world.tick()
+    await world.broker.release(old.id, by="root", why="it is over")
+    await world.tick(times=3)
+    assert ("a", "") in world.hub.servers
+    await world.tick(times=40)
+    assert world.hub.servers.keys() == {("a", "")}

@@ -51,7 +51,8 @@ class Visit(Page):
         """A page that keeps itself up to date while it is open."""
         service = self.service
         self.show(
-            template, now=service.now(), who=self.who,
+            template, notice=service.broker.policy.notice.total_seconds(),
+            now=service.now(), who=self.who,
             hub_prefix=service.hub_prefix, base=service.hub_prefix.removesuffix("hub/"), **facts,
         )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from hub_services.quota import claims_api
 from hub_services.quota.answers import ClaimView
 from hub_services.quota.pages.visit import Visit
@@ -27,5 +29,6 @@ class Waiting(Visit):
         )  # fmt: skip
 
     def _spawn_url(self, claim: ClaimView) -> str:
-        name = f"/{claim.user}/{claim.server}" if claim.server else ""
+        names = (quote(claim.user, safe=""), quote(claim.server, safe=""))
+        name = "/" + "/".join(names) if claim.server else ""
         return f"{self.service.hub_prefix}spawn{name}"

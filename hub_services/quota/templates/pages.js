@@ -54,7 +54,7 @@
       const headers = { Accept: "text/html", "X-XSRFToken": main.dataset.xsrf };
       const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual" });
       if (answer.type === "opaqueredirect") return location.reload(); // the sign-in is over
-      if (answer.status >= 500) throw new Error(String(answer.status));
+      if (!answer.ok) throw new Error(String(answer.status));
       swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
       seen = new Date();
       document.getElementById("stale").hidden = true;

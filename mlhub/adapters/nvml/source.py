@@ -70,6 +70,16 @@ class NvmlInventory:
             return self._no_answer()
         return None
 
+    def is_absent(self) -> bool:
+        """Whether this machine has no NVIDIA driver at all. It waits: for a program's start.
+
+        A driver that is there and fails, as after an upgrade until the next restart, is not absent.
+        """
+        try:
+            return self._lane.wait(self._without_driver, timeout_s=self._timeout_s)
+        except (NvmlError, TimeoutError):
+            return False
+
     async def read(self) -> Inventory:
         """The inventory now, empty without a driver.
 
