@@ -289,7 +289,7 @@ def test_neither_the_observer_itself_nor_those_above_it_are_ever_ended():
         async def main():
             observer = ProcessObserver(SystemClock(), grace_s=0.2)
             child = subprocess.Popen(["sleep", "60"])
-            for pid in (os.getpid(), os.getppid(), 1):
+            for pid in (os.getpid(), os.getppid()):
                 holder = (await observer.holder_of(pid)).holder
                 await observer.kill(lease("L1", "n1-0", holder=holder))
             print("alive", child.wait(10))
@@ -302,6 +302,23 @@ def test_neither_the_observer_itself_nor_those_above_it_are_ever_ended():
         "sh", sys.executable, "-c", script, lease="L1", cwd=REPOSITORY, env={"PYTHONPATH": "."},
     ) as parent:  # fmt: skip
         assert [line_of(parent) for _ in range(3)] == ["alive -15", "parent 0", "spared"]
+
+
+async def test_only_the_owners_processes_hold_a_lease_or_are_ended_with_it():
+    need_root()
+    observer = ProcessObserver(SystemClock(), grace_s=0.3, uid_of=lambda user: os.getuid())
+    try:
+        with running("setpriv", "--reuid=65534", "sleep", "60", lease="L9") as foreign:
+            await until(
+                lambda: Path(f"/proc/{foreign.pid}").stat().st_uid == 65534, "it is somebody else's"
+            )
+            assert await seen(observer, held("L9")) is Presence.GONE
+            await observer.kill(held("L9"))
+            assert runs(foreign.pid)
+            with running(lease="L9"):
+                assert await seen(observer, held("L9")) is Presence.THERE
+    finally:
+        observer.close()
 
 
 def test_an_environment_is_read_once_for_each_program(tmp_path):

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import requests
 
+from mlhub.stack.leftovers import MARK
 from tests.people import Person
 from tests.running import Stack, running_stack
 from tests.waiting import pause, wait_until
@@ -71,11 +72,12 @@ class House:
         wait_until(lambda: self.is_ready(person), within_s=RIGHT_S, what="the server is ready")
 
     def processes(self) -> list[psutil.Process]:
-        """The processes of users' servers."""
+        """The processes of users' servers, of this stack alone."""
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("MLHUB_LEASE_ID"):
+                words = process.environ()
+                if words.get("MLHUB_LEASE_ID") and words.get(MARK) == str(self.stack.home):
                     found.append(process)
             except psutil.Error:
                 continue

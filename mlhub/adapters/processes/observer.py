@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import pwd
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -51,6 +52,7 @@ class ProcessObserver:
         table: ProcessTable | None = None,
         timeout_s: float = 10.0,
         grace_s: float = 5.0,
+        uid_of: Callable[[str], int | None] | None = None,
     ) -> None:
         """Watch with this clock.
 
@@ -59,12 +61,15 @@ class ProcessObserver:
             table: where processes are looked up, to share what it has read with others.
             timeout_s: after so many seconds a look that does not end says "unknown".
             grace_s: for so many seconds a process may react to SIGTERM before SIGKILL.
+            uid_of: as which OS user a user's processes run; None where nobody can say. Anybody
+                can write any lease into an environment: only its owner's processes count.
         """
         self.table = table or ProcessTable()
         self._clock = clock
         self._timeout_s = timeout_s
         self._grace_s = grace_s
         self._lane = Lane("mlhub-processes")
+        self._uid_of = uid_of or os_uid_of
         self._last: dict[str, float] = {}
 
     async def holder_of(self, pid: int) -> Observation:
@@ -121,7 +126,7 @@ class ProcessObserver:
         boot, pid, ticks = _parsed(lease.holder)
         if lease.holder and not boot:
             return _UNKNOWN  # not one of ours: a pod, or a newer version's
-        members = look.by_lease.get(lease.id, [])
+        members = self._members(lease, look)
         holder = self._holder(boot, pid, ticks, look)
         if holder or members:
             self._last[lease.id] = self._clock.monotonic()
@@ -129,6 +134,14 @@ class ProcessObserver:
         if boot == self._clock.boot() and self._hidden(pid, ticks, look):
             return _UNKNOWN
         return Observation(Presence.GONE, last=self._last_seen(lease.id))
+
+    def _members(self, lease: Lease, look: _Pass) -> list[Seen]:
+        """The owner's processes whose environment names the lease."""
+        return self._own(lease, look.by_lease.get(lease.id, []))
+
+    def _own(self, lease: Lease, processes: Iterable[Seen]) -> list[Seen]:
+        uid = self._uid_of(lease.ask.user)
+        return [process for process in processes if uid is None or process.uid == uid]
 
     def _holder(self, boot: str, pid: int, ticks: int, look: _Pass) -> Seen | None:
         process = look.by_pid.get(pid)
@@ -179,15 +192,26 @@ class ProcessObserver:
         look = self._look()
         holder = self._holder(*_parsed(lease.holder), look)
         running = {(p.pid, p.ticks) for p in look.by_pid.values()}
-        roots = [*look.by_lease.get(lease.id, []), *([holder] if holder else [])]
+        roots = [*self._members(lease, look), *self._own(lease, [holder] if holder else [])]
         roots += [process for key, process in ours.items() if key in running]
         ends = _killable(roots, look.by_pid)
-        left = _killable(relatives(look.by_pid.values(), ends), look.by_pid)
+        below = relatives(look.by_pid.values(), ends)
+        left = _killable(self._own(lease, below), look.by_pid)
         ours.update({(process.pid, process.ticks): process for process in left})
         for process in left:
             if number is not None:
                 send(self.table, process, number)
         return left
+
+
+def os_uid_of(user: str) -> int | None:
+    """The OS user that a user's servers run as: without root our own; None if there is none."""
+    if os.geteuid() != 0:
+        return os.geteuid()
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
 
 
 def _parsed(holder: str) -> tuple[str, int, int]:
