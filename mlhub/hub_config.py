@@ -67,7 +67,9 @@ def configure(
     services = _list(c.JupyterHub, "services")
     services.append({"name": ACTOR, "api_token": _token(home / "secrets" / "spawner-token")})
     if run_services:
-        services.extend(_service(name, addresses[name], Path(path), home) for name in names)
+        services.extend(
+            _service(name, addresses[name], path=Path(path), home=home) for name in names
+        )
     if settings.hub.public_url:
         c.JupyterHub.public_url = settings.hub.public_url.rstrip("/") + settings.hub.prefix
     _set_pages(c)
@@ -75,7 +77,7 @@ def configure(
     _set_rights(c, [f"access:services!service={name}" for name in names])
 
 
-def _service(name: str, address: str, path: Path, home: Path) -> dict[str, Any]:
+def _service(name: str, address: str, *, path: Path, home: Path) -> dict[str, Any]:
     """A service that the hub starts, and starts again."""
     return {
         "name": name,

@@ -45,13 +45,17 @@ def combinations_of(
     if count > MOST:
         return Combinations(tuple(option.slug for option in options), {})
     rows = product(*(option.choices for option in options))
-    asks = {tuple(choice.slug for choice in row): _ask(profile, row, flavors, base) for row in rows}
+    asks = {
+        tuple(choice.slug for choice in row): _ask(profile, row, flavors=flavors, base=base)
+        for row in rows
+    }
     return Combinations(tuple(option.slug for option in options), asks)
 
 
 def _ask(
     profile: Profile,
     choices: Sequence[Choice],
+    *,
     flavors: Sequence[Flavor] | None,
     base: Mapping[str, Any],
 ) -> GpuAsk | str | None:

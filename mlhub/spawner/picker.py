@@ -14,76 +14,14 @@ from mlhub.client import FlavorView, InventoryView
 from mlhub.core.devices import Flavor
 from mlhub.core.errors import BadInput
 from mlhub.core.quantities import format_duration, parse_duration
-from mlhub.profiles import GpuAsk, Option, Profile, Unlisted, resolve
+from mlhub.profiles import GpuAsk, Profile, resolve
 from mlhub.profiles.choosing import LONGEST, UNLISTED, Chosen
-from mlhub.spawner import outlook as words
-from mlhub.spawner.combinations import Combinations, Kind, combinations_of, kind_of
-from mlhub.spawner.form import OTHER, PREFIX
-from mlhub.spawner.markup import plain, rich
+from mlhub.spawner.combinations import Combinations, combinations_of, kind_of
+from mlhub.spawner.form import OTHER
+from mlhub.spawner.looks import looks_of, profile_look
+from mlhub.spawner.markup import plain
 
 TEMPLATE: Final = "picker.html"
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A flavor's availability as it is shown: cells, and the same in words."""
-
-    flavor: str
-    cells: tuple[str, ...]
-    free: str
-    wait: str
-    price: str
-    memory: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceLook:
-    """One card."""
-
-    slug: str
-    name: Markup
-    title: str
-    description: Markup
-    checked: bool
-    look: Look | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OptionLook:
-    """One question of a profile.
-
-    Attributes:
-        field: the name of its fields.
-        words: what was written into its unlisted choice last.
-    """
-
-    slug: str
-    field: str
-    name: Markup
-    kind: Kind
-    choices: tuple[ChoiceLook, ...]
-    unlisted: Unlisted | None
-    words: str
-    other: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileLook:
-    """One environment with its questions.
-
-    Attributes:
-        own: the GPU that it asks for by itself.
-        usual: how long its claims last when nothing is chosen; "" for as long as any.
-    """
-
-    slug: str
-    name: Markup
-    title: str
-    description: Markup
-    checked: bool
-    options: tuple[OptionLook, ...]
-    own: Look | None = None
-    usual: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +56,7 @@ def render(visit: Visit) -> str:
     looks = {} if visit.inventory is None else looks_of(visit.inventory)
     answers = last_words(visit) | dict(chosen.options if chosen else {})
     rows = [
-        _profile(profile, answers=answers, made=made, looks=looks)
+        profile_look(profile, answers=answers, made=made, looks=looks)
         for profile, made in zip(visit.profiles, combinations, strict=True)
     ]
     needs_gpu = any(asks_any(made) for made in combinations)
@@ -184,92 +122,9 @@ def last_words(visit: Visit) -> dict[str, str]:
     }
 
 
-def looks_of(inventory: InventoryView) -> dict[str, Look]:
-    """How each flavor is shown, by its name."""
-    return {row.name: _look(row, inventory) for row in inventory.flavors}
-
-
-def _look_of(ask: GpuAsk | str | None, looks: Mapping[str, Look]) -> Look | None:
-    """How what is asked for is shown; a place to be filled in where nothing is known of it."""
-    if not isinstance(ask, GpuAsk):
-        return None
-    unknown = "not here now" if looks else "not known now"
-    return looks.get(ask.flavor) or Look(ask.flavor, (), unknown, "", "", "")
-
-
-def _look(flavor: FlavorView, inventory: InventoryView) -> Look:
-    return Look(
-        flavor=flavor.name,
-        cells=tuple(words.cells(flavor)),
-        free=words.free_text(flavor),
-        wait=words.wait_text(flavor, inventory.taken_at),
-        price=words.price_text(flavor),
-        memory=words.memory_text(flavor),
-    )
-
-
 def asks_any(made: Combinations) -> bool:
     """Whether a profile can ask for a GPU at all."""
     return not made.asks or any(made.asks.values())
-
-
-def _profile(
-    profile: Profile, *, answers: Mapping[str, Any], made: Combinations, looks: Mapping[str, Look]
-) -> ProfileLook:
-    checked = answers.get("profile") == profile.slug
-    own = made.asks.get(()) if not made.options else None
-    duration = profile.duration
-    return ProfileLook(
-        slug=profile.slug,
-        name=rich(profile.display_name),
-        title=plain(profile.display_name),
-        description=rich(profile.description),
-        checked=checked,
-        options=tuple(
-            _option(profile, row, answers=answers if checked else {}, made=made, looks=looks)
-            for row in profile.options
-        ),
-        own=_look_of(own, looks),
-        usual=f"{format_duration(duration)} (usual)" if duration else "",
-    )
-
-
-def _option(
-    profile: Profile,
-    option: Option,
-    *,
-    answers: Mapping[str, Any],
-    made: Combinations,
-    looks: Mapping[str, Look],
-) -> OptionLook:
-    said = str(answers.get(option.slug + UNLISTED, ""))
-    other = bool(option.unlisted and (said or not option.choices))
-    picked = "" if other else str(answers.get(option.slug) or option.default)
-    kind = kind_of(option)
-    defaults = {row.slug: row.default for row in profile.options}
-    rows = []
-    for choice in option.choices:
-        ask = made.ask(defaults | {option.slug: choice.slug}) if kind == "gpu" else None
-        rows.append(
-            ChoiceLook(
-                slug=choice.slug,
-                name=rich(choice.display_name),
-                title=plain(choice.display_name),
-                description=rich(choice.description),
-                checked=choice.slug == picked,
-                look=_look_of(ask, looks),
-            )
-        )
-    return OptionLook(
-        slug=option.slug,
-        field=f"{PREFIX}{profile.slug}--{option.slug}",
-        name=rich(option.display_name),
-        kind=kind,
-        choices=tuple(rows),
-        unlisted=option.unlisted,
-        words=said,
-        other=other,
-    )
 
 
 def summary(chosen: Chosen | None) -> str:

@@ -86,6 +86,7 @@ def test_a_refused_form_says_why_and_keeps_what_was_chosen(
 ) -> None:
     fill(service)
     session = hub.sign_in(ada.name)
+    session.get(f"{hub.url}/hub/spawn/{ada.name}/{server}".rstrip("/")).raise_for_status()
     answer = hub.post_form(session, FORM | {"wait": "0"}, server, ada.name)
     assert answer.status_code == 503
     assert "All 1 T4 are in use" in answer.text
@@ -105,6 +106,7 @@ def test_words_that_do_not_match_stay_in_their_field(hub: SpawnHub, ada: Person)
         "profile": "own", field: "unlisted-choice", f"{field}--unlisted-choice": '<b>"No Such"',
         "profile-option-own--size": "large",
     }  # fmt: skip
+    session.get(f"{hub.url}/hub/spawn", timeout=30).raise_for_status()
     answer = hub.post_form(session, form)
     assert answer.status_code == 400
     assert "name:tag" in answer.text
