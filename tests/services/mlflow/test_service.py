@@ -67,7 +67,7 @@ def new_run(client: Client, **body: Any) -> str:
     return str(answer["run"]["info"]["run_id"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def environment_of_server(hub: Hub, mlflow_url: str) -> Iterator[dict[str, str]]:
     """The environment of ada's own server, as a notebook in it sees it."""
     hub.start_server("ada")
