@@ -59,6 +59,16 @@ def button(page: Page) -> Locator:
     return page.locator(".mlhub-start")
 
 
+def reload_until_visible(page: Page, wanted: Locator) -> None:
+    """Opens the form again until it shows something; what it shows may be two seconds old."""
+
+    def shown() -> bool:
+        page.reload()
+        return wanted.is_visible()
+
+    wait_until(shown, within_s=10, what=f"{wanted} in a fresh form")
+
+
 def held_by_eve(service: SmallService, flavor: int, count: int = 1) -> None:
     row = service.flavors[flavor]
     service.grant({"user": "eve", "server": "", "flavor": row.name, "count": count}, row)
@@ -129,6 +139,7 @@ def test_what_one_may_not_have_says_why_and_the_button_is_off(
         {"user": ada.name, "server": "train", "flavor": "t4", "count": 1}, service.flavors[1]
     )
     page = open_form()
+    reload_until_visible(page, card(page, "H100"))
     card(page, "A100").click()
     expect(button(page)).to_be_disabled()
     reason = page.locator(".mlhub-reason")
@@ -275,12 +286,7 @@ def test_words_of_ones_own_pick_themselves(open_form: Open) -> None:
 def test_without_any_script_it_is_a_form_that_posts(open_form: Open, service: SmallService) -> None:
     held_by_eve(service, 1)
     page = open_form(script=False)
-
-    def shown() -> bool:
-        page.reload()
-        return "0 of 1 free" in card(page, "T4").inner_text()
-
-    wait_until(shown, within_s=10, what="a fresh form")  # it may be two seconds old
+    reload_until_visible(page, card(page, "T4").get_by_text("0 of 1 free"))
     expect(page.locator("#mlhub-wait")).to_be_checked()
     card(page, "T4").click()
     button(page).click()
@@ -304,6 +310,7 @@ def test_while_the_service_is_away_it_says_so_and_learns_of_its_return(
     service.do(service.close())
     try:
         page = open_form()
+        reload_until_visible(page, page.locator(".mlhub-away"))
         expect(page.locator(".mlhub-away")).to_contain_text("not known")
         expect(button(page)).to_have_text("Start")
     finally:
