@@ -85,9 +85,9 @@ async def holder(call: Call) -> Reply:
     """The process that holds it from now on."""
     lease = await _find(call)
     seen = await _process(call)
-    if lease.status is LeaseStatus.ENDED or seen.since is None:
+    if lease.status is LeaseStatus.ENDED or seen.age is None:
         raise Problem(409, "conflict", "This lease is over: end the process.")
-    attached = await call.service.broker.attach(lease.id, holder=seen.holder, started_at=seen.since)
+    attached = await call.service.broker.attach(lease.id, holder=seen.holder, age=seen.age)
     return Reply(await _shown(call, attached))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from mlhub.broker.ports import Clock, HubUser, ServerState
 from mlhub.core.claims import Ask
@@ -17,10 +17,14 @@ from mlhub.core.lifecycle import Observation, Presence
 
 @dataclass(slots=True)
 class Server:
-    """A server that runs, and the lease in its environment; "" on CPU."""
+    """A server that runs, and the lease in its environment; "" on CPU.
+
+    Attributes:
+        begun: the monotonic clock when its process began.
+    """
 
     pid: int
-    since: datetime
+    begun: float
     lease_id: str = ""
     stubborn: bool = False
 
@@ -77,16 +81,14 @@ class RehearsalHub:
         decision = await self.claim(ask, f"spawn-key-{self._pids:08d}")
         if not isinstance(decision, Granted):
             return decision
-        server = Server(self._pids, self.clock.now(), decision.lease.id)
+        server = Server(self._pids, self.clock.monotonic(), decision.lease.id)
         self.servers[ask.user, ask.server] = server
         if self.crashes:
             del self.servers[ask.user, ask.server]
             await self.release(decision.lease.id, by=ask.user, why="the server crashed")
             return decision
         try:
-            await self.attach(
-                decision.lease.id, holder=self._holder(server), started_at=server.since
-            )
+            await self.attach(decision.lease.id, holder=self._holder(server), age=self._age(server))
         except (Conflict, NotFound):
             del self.servers[ask.user, ask.server]
         return decision
@@ -118,7 +120,10 @@ class RehearsalHub:
     def _seen(self, server: Server | None) -> Observation:
         if server is None:
             return Observation(Presence.GONE)
-        return Observation(Presence.THERE, holder=self._holder(server), since=server.since)
+        return Observation(Presence.THERE, holder=self._holder(server), age=self._age(server))
+
+    def _age(self, server: Server) -> timedelta:
+        return timedelta(seconds=self.clock.monotonic() - server.begun)
 
     def _holder(self, server: Server) -> str:
         return f"{self.clock.boot()}/{server.pid}"

@@ -12,7 +12,7 @@ from mlhub.broker.asking import Asked, settled, take_down
 from mlhub.broker.hardware import Hardware
 from mlhub.broker.outlook import Outlook
 from mlhub.broker.ports import Clock, HolderSource, HubPort, Notifier, Store
-from mlhub.broker.stepping import step_all
+from mlhub.broker.stepping import look_at, step_all
 from mlhub.core import leases as transitions
 from mlhub.core.admission import admit_all
 from mlhub.core.claims import Ask, Claim, ClaimState
@@ -142,8 +142,8 @@ class Broker:
         self.notifier.changed("queue", claim.ask.user)
         return claim
 
-    async def attach(self, lease_id: str, *, holder: str, started_at: datetime) -> Lease:
-        """The holder of a lease runs from now on.
+    async def attach(self, lease_id: str, *, holder: str, age: timedelta) -> Lease:
+        """The holder of a lease runs, and has run for `age`.
 
         Raises:
             NotFound: there is no such lease.
@@ -152,7 +152,7 @@ class Broker:
         return await self._change(
             lease_id,
             "active",
-            lambda lease, _: transitions.attach(lease, holder=holder, started_at=started_at),
+            lambda lease, now: transitions.attach(lease, holder=holder, started_at=now - age),
         )
 
     async def use(self, lease_id: str) -> Lease:
@@ -248,17 +248,19 @@ class Broker:
 
         What a lease asks of the world is left to the sweep, which does it.
         """
-        seen = await self.holders.observe(leases)
-        looked_at = {lease.id: lease for lease in leases}
+        sight = await look_at(leases, self.holders, self.clock)
         held = {lease.id for lease in leases if lease.status is LeaseStatus.HELD}
         gone = {
             key: look
-            for key, look in seen.items()
+            for key, look in sight.seen.items()
             if look.presence is Presence.GONE and key not in held
         }
 
         def decide(ledger: Ledger, now: datetime) -> Decided[list[Step]]:
-            return step_all(ledger, gone, looked_at, self.hardware.last(), self.policy, now)
+            return step_all(
+                ledger, replace(sight, seen=gone), self.hardware.last(), self.policy,
+                now=now, monotonic=self.clock.monotonic(),
+            )  # fmt: skip
 
         if gone:
             steps = await self.transact(decide)

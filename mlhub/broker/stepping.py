@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+from mlhub.broker.ports import Clock, HolderSource
 from mlhub.core.devices import Inventory
 from mlhub.core.leases import Lease
 from mlhub.core.ledger import Changes, Ledger
@@ -13,35 +15,59 @@ from mlhub.core.lifecycle import Observation, Step, advance
 from mlhub.core.policy import Policy
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a look at the holders of some leases showed.
+
+    Attributes:
+        seen: what was observed, by lease id.
+        leases: the leases as they were when they were observed, by id.
+        begun: the broker's monotonic clock before the look.
+    """
+
+    seen: Mapping[str, Observation]
+    leases: Mapping[str, Lease]
+    begun: float
+
+
+async def look_at(leases: Iterable[Lease], holders: HolderSource, clock: Clock) -> Sight:
+    """Look at the holders of these leases now."""
+    looked_at = {lease.id: lease for lease in leases}
+    begun = clock.monotonic()
+    return Sight(await holders.observe(list(looked_at.values())), looked_at, begun)
+
+
 def step_all(
     ledger: Ledger,
-    seen: Mapping[str, Observation],
-    looked_at: Mapping[str, Lease],
+    sight: Sight,
     inventory: Inventory,
     policy: Policy,
+    *,
     now: datetime,
+    monotonic: float,
 ) -> tuple[list[Step], Changes]:
     """One step of each live lease that was observed, and all that is to be written.
 
     Args:
         ledger: as it is now.
-        seen: what was observed, by lease id.
-        looked_at: the leases as they were when they were observed.
+        sight: what was observed before.
         inventory: what exists, for the prices.
         policy: the times that apply.
         now: the ledger's time.
+        monotonic: the broker's monotonic clock now.
     """
+    ago = timedelta(seconds=max(0.0, monotonic - sight.begun))
     prices = {flavor.name: flavor.price for flavor in policy.flavors_in(inventory)}
     waiting: dict[str, int] = {}
     for claim in ledger.waiting():
         waiting[claim.ask.flavor] = waiting.get(claim.ask.flavor, 0) + 1
     steps, changes = [], Changes()
     for lease in ledger.leases.values():
-        if lease.id not in seen or not _still_said(lease, looked_at.get(lease.id)):
+        if lease.id not in sight.seen or not _still_said(lease, sight.leases.get(lease.id)):
             continue
         step = advance(
-            lease, seen[lease.id], policy=policy, waiting=waiting.get(lease.ask.flavor, 0),
-            price=prices.get(lease.ask.flavor, Decimal(0)), now=now,
+            lease, sight.seen[lease.id], policy=policy, waiting=waiting.get(lease.ask.flavor, 0),
+            price=prices.get(lease.ask.flavor, Decimal(0)), now=now, ago=ago,
         )  # fmt: skip
         steps.append(step)
         changes += step.changes

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from mlhub.broker.broker import Broker, Decided
 from mlhub.broker.ports import ServerState
-from mlhub.broker.stepping import step_all
+from mlhub.broker.stepping import Sight, look_at, step_all
 from mlhub.core.admission import admit_all, flavor_of
 from mlhub.core.errors import HubRefused, HubUnavailable, NotFound
 from mlhub.core.leases import EndReason, Lease, LeaseStatus, Target
@@ -39,11 +38,13 @@ class Sweep:
         broker = self.broker
         inventory = await broker.hardware.inventory()
         leases = list((await broker.store.snapshot()).leases.values())
-        seen = await self._seen(leases)
-        looked_at = {lease.id: lease for lease in leases}
+        sight = await self._sight(leases)
 
         def decide(ledger: Ledger, now: datetime) -> Decided[tuple[list[Step], list[Lease]]]:
-            steps, changes = step_all(ledger, seen, looked_at, inventory, broker.policy, now)
+            steps, changes = step_all(
+                ledger, sight, inventory, broker.policy,
+                now=now, monotonic=broker.clock.monotonic(),
+            )  # fmt: skip
             stepped = ledger.apply(changes) if changes else ledger
             granted = admit_all(stepped, inventory, broker.policy, now, broker.new_id)
             forget = self._forget(now)
@@ -62,12 +63,13 @@ class Sweep:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _seen(self, leases: list[Lease]) -> Mapping[str, Observation]:
-        seen = dict(await self.broker.holders.observe(leases))
+    async def _sight(self, leases: list[Lease]) -> Sight:
+        sight = await look_at(leases, self.broker.holders, self.broker.clock)
+        seen = dict(sight.seen)
         for lease in leases:
             if lease.status is LeaseStatus.ENDING and not lease.holder:
                 seen[lease.id] = await self._not_starting(lease, seen[lease.id])
-        return seen
+        return replace(sight, seen=seen)
 
     async def _not_starting(self, lease: Lease, seen: Observation) -> Observation:
         """A lease that ends before its holder was seen: is the hub still about to start one?"""

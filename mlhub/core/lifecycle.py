@@ -40,16 +40,19 @@ class Presence(StrEnum):
 class Observation:
     """Whether a lease's holder runs.
 
+    Times are told as how long ago they were: the observer's wall clock need not be the ledger's,
+    which turns them into times of its own.
+
     Attributes:
         holder: what identifies it, as in `Lease.holder`; "" when it was not found.
-        since: when it began.
-        last: when it was last there, if it is gone now and that is known.
+        age: for how long it has run.
+        unseen: how long ago it was last there, if it is gone now and that is known.
     """
 
     presence: Presence
     holder: str = ""
-    since: datetime | None = None
-    last: datetime | None = None
+    age: timedelta | None = None
+    unseen: timedelta | None = None
 
 
 class Effect(StrEnum):
@@ -71,19 +74,22 @@ class Step:
 
 
 def advance(
-    lease: Lease, seen: Observation, *, policy: Policy, waiting: int, price: Decimal, now: datetime
-) -> Step:
+    lease: Lease, seen: Observation, *, policy: Policy, waiting: int, price: Decimal,
+    now: datetime, ago: timedelta = timedelta(0),
+) -> Step:  # fmt: skip
     """Move the lease one step. It may be called twice, late, or from any state.
 
     Args:
         lease: a live lease.
-        seen: what was observed of its holder, not later than `now`.
+        seen: what was observed of its holder.
         policy: the times that apply.
         waiting: how many claims wait for its flavor.
         price: credits for one device and hour.
         now: the ledger's time.
+        ago: how long before `now` the observer began to look; what it then saw is not believed
+            to have lasted until `now`.
     """
-    observed = _observe(lease, seen, now)
+    observed = _observe(lease, seen, now, ago)
     decided = _decide(observed, policy, waiting, now)
     asked, effects = _ask(decided, policy, now, newly_warned=not lease.warned_at)
     final, usage = _bill(asked, price)
@@ -94,17 +100,18 @@ def advance(
     return Step(final, Changes(leases=(final,), usage=usage, audit=records), effects)
 
 
-def _observe(lease: Lease, seen: Observation, now: datetime) -> Lease:
+def _observe(lease: Lease, seen: Observation, now: datetime, ago: timedelta) -> Lease:
     if seen.presence is Presence.UNKNOWN:
         return lease
     if seen.presence is Presence.THERE:
-        if lease.status is LeaseStatus.HELD and lease.target is Target.ACTIVE and seen.since:
-            lease = attach(lease, holder=seen.holder, started_at=seen.since)
-        return replace(lease, seen_at=now)
+        starting = lease.status is LeaseStatus.HELD and lease.target is Target.ACTIVE
+        if starting and seen.age is not None:
+            lease = attach(lease, holder=seen.holder, started_at=now - seen.age)
+        return replace(lease, seen_at=max(lease.seen_at or lease.granted_at, now - ago))
     if lease.status is LeaseStatus.HELD:
         return lease
-    if seen.last and lease.seen_at:
-        lease = replace(lease, seen_at=max(lease.seen_at, seen.last))
+    if seen.unseen is not None and lease.seen_at:
+        lease = replace(lease, seen_at=max(lease.seen_at, now - ago - seen.unseen))
     return vacate(lease, now)
 
 

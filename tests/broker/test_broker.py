@@ -268,10 +268,10 @@ async def test_a_holder_named_during_a_sweep_is_not_taken_for_gone(world):
 
     async def slow(leases):
         seen = await look(leases)
-        server = Server(77, world.clock.now(), first.lease.id)
+        server = Server(77, world.clock.monotonic(), first.lease.id)
         world.hub.servers["a", ""] = server
         holder = f"{world.clock.boot()}/77"
-        await world.broker.attach(first.lease.id, holder=holder, started_at=server.since)
+        await world.broker.attach(first.lease.id, holder=holder, age=timedelta(0))
         return seen
 
     world.hub.observe = slow

@@ -13,7 +13,7 @@ from mlhub.core.policy import Policy
 from tests.core.making import HOUR, MINUTE, NOON, lease
 
 POLICY = Policy()
-THERE = Observation(Presence.THERE, holder="boot/7/1", since=NOON + MINUTE)
+THERE = Observation(Presence.THERE, holder="boot/7/1", age=MINUTE)
 GONE = Observation(Presence.GONE)
 UNKNOWN = Observation(Presence.UNKNOWN)
 
@@ -66,7 +66,7 @@ def test_an_observed_holder_makes_a_held_lease_active():
 
 
 def test_a_holder_that_began_before_the_grant_is_billed_from_the_grant_on():
-    early = Observation(Presence.THERE, holder="h", since=NOON - HOUR)
+    early = Observation(Presence.THERE, holder="h", age=HOUR)
     assert step(lease("l", "0"), early, at=NOON + MINUTE).lease.started_at == NOON
 
 
@@ -80,7 +80,7 @@ def test_a_holder_that_is_gone_ends_the_lease_and_bills_what_was_seen():
 
 
 def test_the_observers_own_last_sight_is_billed_too():
-    gone = Observation(Presence.GONE, last=NOON + 24 * MINUTE)
+    gone = Observation(Presence.GONE, unseen=MINUTE)
     [entry] = step(active(), gone, at=NOON + 25 * MINUTE).changes.usage
     assert entry.end == NOON + 24 * MINUTE
 

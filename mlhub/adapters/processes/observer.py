@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, TypeVar
 
 from mlhub.adapters.processes.signals import send
@@ -57,7 +57,7 @@ class ProcessObserver:
         """Watch with this clock.
 
         Args:
-            clock: the wall clock that times are given in, and what names this start of the machine.
+            clock: what counts the seconds, and names this start of the machine.
             table: where processes are looked up, to share what it has read with others.
             timeout_s: after so many seconds a look that does not end says "unknown".
             grace_s: for so many seconds a process may react to SIGTERM before SIGKILL.
@@ -133,7 +133,7 @@ class ProcessObserver:
             return self._there(holder or _first(members), lease.holder)
         if boot == self._clock.boot() and self._hidden(pid, ticks, look):
             return _UNKNOWN
-        return Observation(Presence.GONE, last=self._last_seen(lease.id))
+        return Observation(Presence.GONE, unseen=self._unseen(lease.id))
 
     def _members(self, lease: Lease, look: _Pass) -> list[Seen]:
         """The owner's processes whose environment names the lease."""
@@ -160,15 +160,12 @@ class ProcessObserver:
 
     def _there(self, process: Seen, holder: str = "") -> Observation:
         named = holder or f"{self._clock.boot()}/{process.pid}/{process.ticks}"
-        since = self._clock.now() - timedelta(seconds=process.age)
-        return Observation(Presence.THERE, holder=named, since=since)
+        return Observation(Presence.THERE, holder=named, age=timedelta(seconds=process.age))
 
-    def _last_seen(self, lease_id: str) -> datetime | None:
-        """Kept as monotonic time, so that a step of the wall clock does not move it."""
+    def _unseen(self, lease_id: str) -> timedelta | None:
+        """How long ago the lease was last held, if it ever was seen to be."""
         at = self._last.get(lease_id)
-        if at is None:
-            return None
-        return self._clock.now() - timedelta(seconds=self._clock.monotonic() - at)
+        return None if at is None else timedelta(seconds=self._clock.monotonic() - at)
 
     async def _kill(self, lease: Lease) -> None:
         ours: dict[tuple[int, int], Seen] = {}

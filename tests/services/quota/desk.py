@@ -50,7 +50,7 @@ class Processes:
         if pid == 404:
             return Observation(Presence.GONE)
         clock = self.world.clock
-        return Observation(Presence.THERE, f"{clock.boot()}/{pid}", since=clock.now())
+        return Observation(Presence.THERE, f"{clock.boot()}/{pid}", age=timedelta(0))
 
 
 class Desk:
