@@ -9,24 +9,26 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 
+from mlhub.adapters.sql.schema import History, upgrade
 from mlhub.authenticator.bindings import Binding, Clash, Ground, Identity, decide
-from mlhub.core.errors import SchemaMismatch
 
-SCHEMA_VERSION = 1
+# The tables' history is their own: the ledger may be in another database, or in the same one.
+HISTORY = History(
+    "table of identities", "mlhub_identities_revision", Path(__file__).parent / "revisions"
+)
 ONE_WRITER = 0x6D6C_6875_6261_7574  # PostgreSQL's advisory lock of this table: "mlhubaut"
 BUSY_SECONDS = 10
 
-_metadata = sa.MetaData()
+metadata = sa.MetaData()
 _bindings = sa.Table(
     "mlhub_identities",
-    _metadata,
+    metadata,
     sa.Column("namespace", sa.String(255), primary_key=True),
     sa.Column("subject", sa.String(255), primary_key=True),
     sa.Column("user_name", sa.String(32), nullable=False, index=True),
     sa.Column("uid", sa.BigInteger),
     sa.Column("bound_at", sa.DateTime(timezone=True), server_default=sa.func.now()),
 )
-_schema = sa.Table("mlhub_identities_schema", _metadata, sa.Column("version", sa.Integer))
 
 Result = TypeVar("Result")
 
@@ -49,7 +51,7 @@ class IdentityBook:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         try:
-            self._run(_make_tables)
+            self._run(lambda connection: upgrade(connection, history=HISTORY))
         except BaseException:
             self.close()
             raise
@@ -145,17 +147,6 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
 
 def _begin_immediately(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _make_tables(connection: Connection) -> None:
-    _metadata.create_all(connection)
-    version = connection.execute(sa.select(sa.func.max(_schema.c.version))).scalar()
-    if version is None:
-        connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
-    elif version > SCHEMA_VERSION:
-        raise SchemaMismatch(
-            f"the identities are of version {version}, newer than this mlhub ({SCHEMA_VERSION})"
-        )
 
 
 def _of(connection: Connection, identity: Identity) -> Binding | None:

@@ -8,13 +8,25 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
+from mlhub.adapters.sql.schema import current, upgrade
 from mlhub.authenticator.bindings import Binding, Clash, Ground, Identity
-from mlhub.authenticator.identity_book import IdentitiesUnavailable, IdentityBook
+from mlhub.authenticator.identity_book import (
+    HISTORY,
+    IdentitiesUnavailable,
+    IdentityBook,
+    metadata,
+)
 from mlhub.core.errors import SchemaMismatch
 from tests.adapters.postgres import Postgres, running_postgres
 
 GITHUB = "https://github.com"
+ALICE = (
+    "INSERT INTO mlhub_identities (namespace, subject, user_name, uid) "
+    f"VALUES ('{GITHUB}', '1', 'alice', 1001)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +93,92 @@ def test_a_released_name_is_the_next_ones(book: IdentityBook) -> None:
     assert isinstance(book.bind(Identity(GITHUB, "2"), "alice"), Binding)
 
 
-def test_identities_of_a_newer_version_are_left_alone(url: str) -> None:
-    IdentityBook(url).close()
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE mlhub_identities_schema SET version = 2"))
+@pytest.fixture
+def by_hand(url: str) -> Iterator[sa.Engine]:
+    """The database without a book."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    yield engine
     engine.dispose()
-    with pytest.raises(SchemaMismatch, match="newer than this mlhub"):
+
+
+def test_the_migrations_make_the_table_that_the_queries_use(url: str, by_hand: sa.Engine) -> None:
+    IdentityBook(url).close()
+    options = {"version_table": HISTORY.version_table, "compare_type": True}
+    with by_hand.connect() as connection:
+        assert (
+            compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+        )
+
+
+def test_an_upgrade_from_the_first_schema_keeps_every_name(url: str, by_hand: sa.Engine) -> None:
+    with by_hand.begin() as connection:
+        upgrade(connection, "0001", history=HISTORY)
+        assert current(connection, history=HISTORY) == "0001"
+        connection.exec_driver_sql(ALICE)
+    book = IdentityBook(url)
+    assert book.all() == [Binding(Identity(GITHUB, "1"), "alice", 1001)]
+    assert isinstance(book.bind(Identity(GITHUB, "2"), "alice"), Clash)
+    book.close()
+
+
+def test_identities_from_before_the_migrations_keep_every_name(
+    url: str, by_hand: sa.Engine
+) -> None:
+    with by_hand.begin() as connection:
+        metadata.create_all(connection)
+        connection.exec_driver_sql("CREATE TABLE mlhub_identities_schema (version INTEGER)")
+        connection.exec_driver_sql("INSERT INTO mlhub_identities_schema VALUES (1)")
+        connection.exec_driver_sql(ALICE)
+    book = IdentityBook(url)
+    assert book.all() == [Binding(Identity(GITHUB, "1"), "alice", 1001)]
+    book.close()
+    assert "mlhub_identities_schema" not in sa.inspect(by_hand).get_table_names()
+
+
+def test_identities_of_a_newer_version_are_refused_and_left_alone(
+    url: str, by_hand: sa.Engine
+) -> None:
+    IdentityBook(url).close()
+    with by_hand.begin() as connection:
+        head = current(connection, history=HISTORY)
+        connection.exec_driver_sql(f"UPDATE {HISTORY.version_table} SET version_num = '9999'")
+    with pytest.raises(SchemaMismatch, match=rf"identities has .*9999.*{head}.*Install"):
         IdentityBook(url)
+    with by_hand.begin() as connection:
+        assert current(connection, history=HISTORY) == "9999"
+
+
+def test_an_upgrade_that_fails_leaves_the_former_schema_whole(url: str, by_hand: sa.Engine) -> None:
+    with by_hand.begin() as connection:
+        upgrade(connection, "0001", history=HISTORY)
+        connection.exec_driver_sql(ALICE)
+        # A view by that name: the second revision wants to drop a table.
+        connection.exec_driver_sql("CREATE VIEW mlhub_identities_schema AS SELECT 1")
+    with pytest.raises(
+        (IdentitiesUnavailable, sa.exc.ProgrammingError), match="mlhub_identities_schema"
+    ):
+        IdentityBook(url)
+    with by_hand.begin() as connection:
+        assert current(connection, history=HISTORY) == "0001"
+        assert connection.exec_driver_sql("SELECT * FROM mlhub_identities").all()
+
+
+def test_many_that_open_an_empty_database_at_once_make_one_table(url: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        books = list(pool.map(lambda _number: IdentityBook(url), range(6)))
+    assert books[0].bind(Identity(GITHUB, "1"), "alice") == books[5].of(Identity(GITHUB, "1"))
+    for book in books:
+        book.close()
+
+
+def test_the_ledger_may_be_in_the_same_database(url: str, by_hand: sa.Engine) -> None:
+    with by_hand.begin() as connection:
+        upgrade(connection)
+        ledgers = current(connection)
+    IdentityBook(url).close()
+    with by_hand.begin() as connection:
+        assert current(connection) == ledgers
+        upgrade(connection)
 
 
 def test_a_locked_database_is_said_to_be_unavailable(
