@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ FONTS = Path("/usr/share/fonts")
 NAMES = {
     "chromium": "the browser that the browser tests drive",
     "fonts-dejavu-core": "letters for that browser",
+    "libatomic1": "a library that the browser's driver is linked with",
     "python3-venv": "the module `venv`, from which the environment is made",
 }
 
@@ -25,11 +27,21 @@ def has_venv() -> bool:
     return answer.returncode == 0
 
 
+def has_library(name: str) -> bool:
+    """Tells whether the system's loader finds a shared library."""
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
 def missing() -> list[str]:
     """Names the packages whose part is not on this machine."""
     here = {
         "chromium": shutil.which("chromium") is not None,
         "fonts-dejavu-core": any(FONTS.rglob("*.ttf")),
+        "libatomic1": has_library("libatomic.so.1"),
         "python3-venv": has_venv(),
     }
     return [name for name in NAMES if not here[name]]
