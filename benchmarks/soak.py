@@ -27,8 +27,9 @@ from mlhub.broker.ports import HubUser, Page
 from mlhub.broker.sweeping import Sweep
 from mlhub.core.claims import Ask
 from mlhub.core.errors import Conflict, NotFound
-from mlhub.core.invariants import examine, examine_usage
+from mlhub.core.invariants import examine
 from mlhub.core.policy import Limit, Policy
+from mlhub.core.usage_invariants import examine_usage
 
 PEOPLE = 60
 DEVICES = 24

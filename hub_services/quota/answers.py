@@ -264,6 +264,7 @@ class FindingView(Answer):
     says: str
     ok: bool
     detail: str
+    looked_at: str
 
 
 class TicketView(Answer):

@@ -13,6 +13,7 @@ REMEDIES: Final = {
     "I1": "Release all leases of that GPU but one: mlhub release LEASE --why ...",
     "I2": "A limit was lowered after the grant: let these leases end, or release them.",
     "I3": "Release the leases of that server but the newest: mlhub release LEASE --why ...",
+    "I4": "Keep a copy of the ledger and report this: bills and observations differ.",
     "I5": "Keep a copy of the ledger and report this: two claims share one key.",
     "I6": "The next sweep ends it; if this stays, the service's log says what hinders it.",
     "I7": "Keep a copy of the ledger and report this: use was billed twice or out of order.",
@@ -52,9 +53,10 @@ async def look_at_ledger(client: BrokerClient) -> list[Found]:
 def found_of(row: Finding) -> Found:
     """One invariant as the doctor says it."""
     about = f"ledger {row.invariant}" if row.invariant.startswith("I") else row.invariant
+    at = f" ({row.looked_at})" if row.looked_at else ""
     if row.ok:
-        return good(about, row.says)
-    return bad(about, row.detail or row.says, REMEDIES.get(row.invariant, OTHERWISE))
+        return good(about, row.says + at)
+    return bad(about, (row.detail or row.says) + at, REMEDIES.get(row.invariant, OTHERWISE))
 
 
 async def look_at_devices(client: BrokerClient) -> list[Found]:

@@ -175,9 +175,10 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the service found about one invariant of its ledger, and what that says."""
+    """What the service found about one invariant of its ledger, what that says, and of what."""
 
     invariant: str
     ok: bool
     says: str = ""
     detail: str = ""
+    looked_at: str = ""

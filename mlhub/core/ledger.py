@@ -229,8 +229,16 @@ def step_record(step: timedelta, now: datetime) -> AuditRecord:
 
 def stepped_back(records: Iterable[AuditRecord]) -> timedelta:
     """By how much the clock was set back in all, by the records of its steps."""
-    steps = (int(row.detail.split()[0]) for row in records if row.action == STEPPED)
-    return timedelta(seconds=-sum(step for step in steps if step < 0))
+    return timedelta(seconds=-sum(step for step in _steps(records) if step < 0))
+
+
+def stepped_on(records: Iterable[AuditRecord]) -> timedelta:
+    """By how much the clock was set forward in all, by the records of its steps."""
+    return timedelta(seconds=sum(step for step in _steps(records) if step > 0))
+
+
+def _steps(records: Iterable[AuditRecord]) -> list[int]:
+    return [int(row.detail.split()[0]) for row in records if row.action == STEPPED]
 
 
 def shift(ledger: Ledger, step: timedelta) -> Changes:

@@ -13,8 +13,9 @@ from mlhub.broker.sweeping import Sweep
 from mlhub.core.claims import Ask
 from mlhub.core.devices import Inventory
 from mlhub.core.errors import InventoryUnavailable
-from mlhub.core.invariants import examine, examine_usage
+from mlhub.core.invariants import examine
 from mlhub.core.policy import Policy
+from mlhub.core.usage_invariants import examine_sums, examine_usage
 from tests.core.making import A100, HOUR, a100s, ids, inventory
 
 SECOND = timedelta(seconds=1)
@@ -117,9 +118,13 @@ class World:
         seen = await self.hub.observe(list(ledger.leases.values()))
         now = self.broker.outlook.now(ledger)
         found = examine(ledger, self.stock.content, self.policy, seen, now)
-        usage = [row for _, row in await self.store.usage(None, Page(10_000))]
-        billed = examine_usage(usage[::-1], self.stepped_back)
-        return [row.invariant for row in (*found, billed) if not row.ok]
+        page = Page(10_000)
+        usage = [row for _, row in await self.store.usage(None, page)][::-1]
+        over = [row for _, row in await self.store.ended_leases(None, page)]
+        leases = [*ledger.leases.values(), *over]
+        billed = examine_usage(usage, self.stepped_back, leases)
+        sums = examine_sums(usage, leases)
+        return [row.invariant for row in (*found, billed, sums) if not row.ok]
 
     def step_clock(self, step):
         """Somebody sets the wall clock."""

@@ -15,7 +15,13 @@ from tests.faces.cli.program import Ran, mlhub
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 WELL = [
-    {"invariant": name, "says": f"what {name} says", "ok": True, "detail": ""}
+    {
+        "invariant": name,
+        "says": f"what {name} says",
+        "ok": True,
+        "detail": "",
+        "looked_at": "2 GPUs",
+    }
     for name in ("I1", "I2", "I3", "I5", "I6", "I7", "I11", "use")
 ]
 
@@ -157,6 +163,7 @@ async def test_a_service_in_order_is_said_part_by_part(home: Path) -> None:
         "service", "ledger I1", "ledger I2", "ledger I3", "ledger I5", "ledger I6", "ledger I7",
         "ledger I11", "use", "GPUs",
     ]  # fmt: skip
+    assert found[7]["detail"] == "what I1 says (2 GPUs)"
 
 
 async def test_broken_invariants_and_strays_come_with_their_remedies(home: Path) -> None:
