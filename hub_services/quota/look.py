@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, PrefixLoader
 from jupyterhub._data import DATA_FILES_PATH
 
 from hub_services.quota import words
@@ -40,7 +40,9 @@ class Look:
         self.hub_prefix = hub_prefix
         self.prefix = prefix
         hub = FileSystemLoader(THEIRS)
-        loader = ChoiceLoader([PrefixLoader({"templates": hub}), FileSystemLoader(OURS), hub])
+        # The form and these pages share one stream for each browser: its script is the form's.
+        theirs = PrefixLoader({"templates": hub, "picker": PackageLoader("mlhub.spawner")})
+        loader = ChoiceLoader([theirs, FileSystemLoader(OURS), hub])
         self.templates = Environment(loader=loader, autoescape=True)
         words.install(self.templates)
 

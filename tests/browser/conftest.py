@@ -32,6 +32,7 @@ GPUS = {
 }
 A100, T4 = "a100-80gb-pcie", "t4"
 START_MS = 90_000
+PLAIN_HOST = "mlhub.test"  # plain http and no loopback: no secure context for browsers
 
 
 @dataclass
@@ -140,9 +141,10 @@ class Visitor:
     person: Person
     page: Page
     lab: Lab
+    url: str
 
     def open(self, path: str) -> Page:
-        self.page.goto(self.lab.url + path)
+        self.page.goto(self.url + path)
         return self.page
 
     def pick(self, flavor: str, count: int = 1) -> Page:
@@ -172,16 +174,19 @@ def visit(chromium: Browser, lab: Lab) -> Iterator[Any]:
     """Sign a person in, in a fresh browser profile."""
     contexts: list[BrowserContext] = []
 
-    def come(person: Person, *, width: int = 1280, height: int = 900, **more: Any) -> Visitor:
+    def come(
+        person: Person, *, width: int = 1280, height: int = 900, host: str = "", **more: Any
+    ) -> Visitor:
         context = chromium.new_context(viewport={"width": width, "height": height}, **more)
         contexts.append(context)
         page = context.new_page()
-        page.goto(lab.url)
+        url = lab.url.replace("127.0.0.1", host) if host else lab.url
+        page.goto(url)
         page.fill("[name=username]", person.name)
         page.fill("[name=password]", person.password)
         page.click("[type=submit]")
         page.wait_for_url("**/hub/**", timeout=START_MS)
-        return Visitor(person, page, lab)
+        return Visitor(person, page, lab, url)
 
     yield come
     for context in contexts:

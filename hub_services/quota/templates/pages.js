@@ -16,8 +16,8 @@
     return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(Math.round(count), unit);
   };
 
-  function tell() {
-    for (const time of main.querySelectorAll("time")) {
+  function tell(block) {
+    for (const time of block.querySelectorAll("time")) {
       const at = new Date(time.dateTime);
       const far = Math.abs(at - Date.now()) > 86400000;
       const clock = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
@@ -26,21 +26,16 @@
     }
   }
 
-  // What somebody is typing in or has opened is not taken from under their hands.
-  const busy = (block) => block.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
-
   function swap(page) {
     const fresh = page.getElementById("live");
     const shown = document.getElementById("live");
-    if (!fresh || busy(shown)) return;
+    if (!fresh) return;
     const said = (block) => [...block.querySelectorAll("[data-news]")].map((row) => row.textContent.trim());
     const before = new Set(said(shown));
-    const focus = document.activeElement && document.activeElement.id;
-    shown.replaceChildren(...fresh.childNodes);
+    tell(fresh);
+    mlhubRenewing.renew(shown, fresh);
     document.getElementById("news").textContent = said(shown).filter((text) => !before.has(text)).join(" ");
-    if (focus && document.getElementById(focus)) document.getElementById(focus).focus();
     document.title = page.title;
-    tell();
     follow();
   }
 
@@ -69,39 +64,29 @@
     timer = setTimeout(refresh, SETTLE_MS);
   };
 
-  const name = `mlhub ${main.dataset.api.replace(/\/$/, "")} ${main.dataset.user}`;
-  const channel = "BroadcastChannel" in window ? new BroadcastChannel(name) : null;
-  if (channel) channel.onmessage = soon;
+  // Nobody looks at a hidden tab, but one that waits says its place in its title, and goes on by itself.
+  const ifSeen = () => (document.visibilityState === "visible" || main.querySelector("[data-state]")) && soon();
 
-  // One stream for all tabs of this browser: whoever has the lock listens and tells the others.
-  async function listen() {
-    for (;;) {
-      try {
-        const answer = await fetch(`${main.dataset.api}events`, { headers: { "X-XSRFToken": main.dataset.xsrf }, cache: "no-store" });
-        if (!answer.ok) throw new Error(String(answer.status));
-        const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-        for (;;) {
-          const { done, value } = await reader.read();
-          if (done) break;
-          if (!/^event:/m.test(value)) continue;
-          soon();
-          if (channel) channel.postMessage("changed");
-        }
-      } catch { /* the next round tries again; `refresh` says when the service is away */ }
-      await new Promise((wake) => setTimeout(wake, 2000 + Math.random() * 3000));
-      soon();
-    }
+  async function connect(signal) {
+    const headers = { "X-XSRFToken": main.dataset.xsrf };
+    const answer = await fetch(`${main.dataset.api}events`, { headers, cache: "no-store", signal });
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer;
   }
 
   document.addEventListener("submit", (event) => {
     const sure = event.target.dataset.sure;
     if (sure && !window.confirm(sure)) event.preventDefault();
   });
-  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && soon());
-  tell();
+  document.addEventListener("visibilitychange", ifSeen);
+  tell(main);
   follow();
-  setInterval(tell, 20000);
-  setInterval(soon, AGAIN_MS);
-  if (channel && navigator.locks) navigator.locks.request(name, listen);
-  else listen();
+  setInterval(() => tell(main), 20000);
+  setInterval(ifSeen, AGAIN_MS);
+  mlhubStream.share({
+    name: `mlhub ${main.dataset.api.replace(/\/$/, "")} ${main.dataset.user}`,
+    connect,
+    onChange: ifSeen,
+    onTrouble: soon,
+  });
 })();

@@ -1,9 +1,10 @@
-// Fresh availability while the form is open: one stream of events for each browser, shared by its tabs.
+// Fresh availability while the form is open: asked for when the browser's one stream says that something changed.
 const mlhubLive = (() => {
   "use strict";
-  const POLL_MS = 15000;
+  const ALONE_MS = 15000; // between two looks where no stream tells of changes
+  const ANYWAY_MS = 60000; // and where one does
   const SETTLE_MS = 250;
-  const LONGEST_MS = 30000;
+  const LONGEST_MS = 60000;
   const AGAIN_MS = 3000;
 
   function follow(options) {
@@ -13,8 +14,6 @@ const mlhubLive = (() => {
     let timer = 0;
     let renewing = null;
     let pauseMs = AGAIN_MS;
-    const name = `mlhub ${options.api} ${options.user}`;
-    const channel = "BroadcastChannel" in window ? new BroadcastChannel(name) : null;
 
     async function get(path, signal) {
       const ask = () => fetch(options.api + path, {
@@ -54,11 +53,10 @@ const mlhubLive = (() => {
           const found = await news();
           pauseMs = AGAIN_MS;
           options.onNews(found);
-          if (channel) channel.postMessage(found);
         } catch (error) {
           options.onTrouble(error);
           soon(pauseMs * (0.5 + Math.random()));
-          pauseMs = Math.min(pauseMs * 2, 2 * LONGEST_MS);
+          pauseMs = Math.min(pauseMs * 2, LONGEST_MS);
         }
       })();
       await asking;
@@ -74,43 +72,18 @@ const mlhubLive = (() => {
       timer = setTimeout(refresh, afterMs);
     }
 
-    async function listen(signal) {
-      const answer = await get("/events", signal);
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      let rest = "";
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) return;
-        const lines = (rest + value).split("\n");
-        rest = lines.pop();
-        if (lines.some((line) => line.startsWith("event:"))) soon(SETTLE_MS);
-      }
-    }
+    // Nobody looks at a hidden tab: it catches up when it is shown.
+    const ifSeen = () => document.visibilityState === "visible" && soon(SETTLE_MS);
 
-    // Whoever has the lock listens for all tabs; when its tab closes, the next one has it.
-    async function lead() {
-      let pause = 1000;
-      for (;;) {
-        const began = Date.now();
-        try {
-          await refresh();
-          await listen();
-        } catch (error) {
-          options.onTrouble(error);
-        }
-        pause = Date.now() - began > LONGEST_MS ? 1000 : Math.min(pause * 2, LONGEST_MS);
-        await new Promise((wake) => setTimeout(wake, pause * (0.5 + Math.random() / 2)));
-      }
-    }
-
-    const shared = channel && navigator.locks && "TextDecoderStream" in window;
-    if (channel) channel.onmessage = (event) => options.onNews(event.data);
-    document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible") refresh();
-    });
+    document.addEventListener("visibilitychange", ifSeen);
     refresh();
-    if (shared) navigator.locks.request(name, lead);
-    else setInterval(() => document.visibilityState === "visible" && refresh(), POLL_MS);
+    const shared = mlhubStream.share({
+      name: `mlhub ${options.api} ${options.user}`,
+      connect: (signal) => get("/events", signal),
+      onChange: ifSeen,
+      onTrouble: options.onTrouble,
+    });
+    setInterval(ifSeen, shared ? ANYWAY_MS : ALONE_MS);
   }
 
   return { follow };
