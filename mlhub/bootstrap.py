@@ -24,6 +24,7 @@ from mlhub.broker.looking import SharedLook
 from mlhub.broker.ports import Clock
 from mlhub.configuration import Settings
 from mlhub.core.errors import BadInput
+from mlhub.core.health import Signs, Verdict
 
 AnyInventory = NvmlInventory | SimulatedInventory
 ID_BYTES: Final = 8  # short enough to be typed; the ledger refuses one that is there already
@@ -120,7 +121,8 @@ def _inventory(settings: Settings, source: str, clock: Clock, table: ProcessTabl
     node = platform.node() or "this-machine"
     file = settings.inventory.simulated_file
     if source in {"auto", "nvml"}:
-        real = NvmlInventory(node, clock, table.owner)
+        verdicts = {name: Verdict(word) for name, word in settings.inventory.health.items()}
+        real = NvmlInventory(node, clock, table.owner, signs=Signs(verdicts))
         if source == "nvml" or not real.is_absent():
             return real
         real.close()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mlhub.configuration.values import FilePath, Section, Variable, spelled
+from mlhub.configuration.values import FilePath, Section, Variable, in_our_words, spelled
+from mlhub.core.health import Signs
 
 PublicUrl = Annotated[
     str, *spelled(r"https?://[^\s/?#@]+/?", "write for example https://gpu.example.org")
 ]
+SignVerdict = Literal["ignore", "warn", "sick"]
 DRIVERS = ("sqlite:////", "postgresql+psycopg://", "postgresql://")
 
 
@@ -43,6 +45,11 @@ def _base_url(path: str) -> str:
     return f"/{path.strip('/')}/" if path.strip("/") else "/"
 
 
+def _known_signs(verdicts: dict[str, Any]) -> dict[str, Any]:
+    in_our_words(Signs, verdicts)
+    return verdicts
+
+
 class LedgerSettings(Section):
     """Where the ledger is kept; default: SQLite, `ledger.sqlite` in the home."""
 
@@ -68,6 +75,9 @@ class InventorySettings(Section):
     )
     simulated_file: FilePath | None = Field(
         None, description="what is simulated; default: 4 A100 80GB and 2 T4"
+    )
+    health: Annotated[dict[str, SignVerdict], AfterValidator(_known_signs)] = Field(
+        {}, description="what signs of trouble mean, where it is not to be as in the table"
     )
 
     @model_validator(mode="after")

@@ -73,6 +73,7 @@ class Device:
         parent: the whole GPU's UUID, for a MIG device.
         sharing: how it is shared; with it, ``shares`` leases fit at once.
         health: whether it may be given out, and in ``trouble`` why not.
+        warning: what those who run the machine should know of one that may be given out.
     """
 
     uuid: str
@@ -86,6 +87,7 @@ class Device:
     shares: int = 1
     health: Health = Health.OK
     trouble: str = ""
+    warning: str = ""
 
     @property
     def usable(self) -> bool:
@@ -192,7 +194,7 @@ def with_missing(
     there = tuple(seen)
     uuids = {device.uuid for device in there}
     missing = (
-        replace(device, health=Health.LOST, trouble=why(device))
+        replace(device, health=Health.LOST, trouble=why(device), warning="")
         for device in known
         if device.uuid not in uuids
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pynvml
 
@@ -51,6 +52,8 @@ class Chip:
     retiring: int = pynvml.NVML_FEATURE_DISABLED
     uncorrected: int = 0
     recovery: int = pynvml.NVML_GPU_RECOVERY_ACTION_NONE
+    slowed: int = 0
+    reports: list[int] = field(default_factory=list)
     processes: list[Running] = field(default_factory=list)
     fails: dict[str, int] = field(default_factory=dict)
 
@@ -183,6 +186,30 @@ class Library:
         self._of(handle, "nvmlDeviceGetTotalEccErrors")
         uncorrected = (pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)
         return handle.uncorrected if (errorType, counterType) == uncorrected else 99
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle):
+        self._of(handle, "nvmlDeviceGetCurrentClocksEventReasons")
+        return handle.slowed
+
+    def nvmlEventSetCreate(self):
+        self._enter()
+        return []
+
+    def nvmlDeviceRegisterEvents(self, handle, eventTypes, eventSet):
+        self._of(handle, "nvmlDeviceRegisterEvents")
+        assert eventTypes == pynvml.nvmlEventTypeXidCriticalError
+        eventSet.append(handle)
+
+    def nvmlEventSetWait_v2(self, eventSet, timeoutms):
+        self._enter()
+        assert timeoutms == 0, "a look waits for no event"
+        for chip in eventSet:
+            if chip.reports:
+                return SimpleNamespace(device=chip, eventData=chip.reports.pop(0))
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_TIMEOUT)
+
+    def nvmlEventSetFree(self, eventSet):
+        eventSet.clear()
 
     def nvmlDeviceGetFieldValues(self, handle, fieldIds):
         self._of(handle, "nvmlDeviceGetFieldValues")

@@ -9,10 +9,12 @@ from mlhub.adapters.clock import ManualClock
 from mlhub.adapters.nvml import NvmlInventory, source
 from mlhub.core.devices import Health
 from mlhub.core.errors import InventoryUnavailable
+from mlhub.core.health import Signs, Verdict
 from tests.adapters.nvml_library import Chip, Library, Mig
 from tests.adapters.running import until
 
 LOST = pynvml.NVML_ERROR_GPU_IS_LOST
+BEFORE_AMPERE = {"fails": {"nvmlDeviceGetRemappedRows": pynvml.NVML_ERROR_NOT_SUPPORTED}}
 
 
 def nobody(pid: int) -> tuple[str, str]:
@@ -95,24 +97,12 @@ async def test_a_driver_that_does_not_name_a_profile_still_shows_its_shape(
             "a bad row of its memory could not be replaced; the GPU has to be exchanged",
         ),
         (
-            {"rows": (0, 1, 1, 0)},
-            "a bad row of its memory waits to be replaced; it has to be reset",
-        ),
-        (
-            {"retiring": pynvml.NVML_FEATURE_ENABLED},
-            "a bad page of its memory waits to be left out; it has to be reset",
-        ),
-        (
             {"retired": (40, 20)},
-            "60 pages of its memory are bad; the GPU has to be exchanged",
+            "too many pages of its memory are bad; the GPU has to be exchanged",
         ),
         (
-            {"uncorrected": 1},
-            "its memory had an error that could not be corrected; it has to be reset",
-        ),
-        (
-            {"uncorrected": 3},
-            "its memory had 3 errors that could not be corrected; it has to be reset",
+            {"uncorrected": 1, **BEFORE_AMPERE},
+            "its memory had errors that could not be corrected; it has to be reset",
         ),
         (
             {"recovery": pynvml.NVML_GPU_RECOVERY_ACTION_NODE_REBOOT},
@@ -139,7 +129,79 @@ async def test_a_gpu_in_trouble_is_sick_and_says_what_helps(tmp_path, see, chip,
 
 async def test_what_a_gpu_has_survived_is_no_trouble(tmp_path):
     chip = Chip("GPU-a", rows=(3, 2, 0, 0), retired=(20, 39))
-    assert (await over(Library(chip), tmp_path).read()).devices[0].usable
+    (device,) = (await over(Library(chip), tmp_path).read()).devices
+    assert (device.usable, device.trouble, device.warning) == (True, "", "")
+
+
+@pytest.mark.parametrize(
+    ("chip", "warning"),
+    [
+        ({"rows": (0, 1, 1, 0)}, "a bad row of its memory is replaced at its next reset"),
+        (
+            {"retiring": pynvml.NVML_FEATURE_ENABLED},
+            "a bad page of its memory is left out after its next reset",
+        ),
+        ({"uncorrected": 3}, "its memory had errors that each ended no more than one program"),
+        (
+            {"slowed": pynvml.nvmlClocksEventReasonHwThermalSlowdown},
+            "it is slowed down because it is too hot",
+        ),
+        (
+            {"slowed": pynvml.nvmlClocksEventReasonSwThermalSlowdown},
+            "it is slowed down because it is too hot",
+        ),
+        (
+            {"slowed": pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown},
+            "it is slowed down for lack of power",
+        ),
+        ({"slowed": pynvml.nvmlClocksEventReasonSwPowerCap}, ""),
+        (
+            {"recovery": pynvml.NVML_GPU_RECOVERY_ACTION_DRAIN_P2P},
+            "the driver asks that no other GPU use its memory, and then for a reset",
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, str) else " ".join(map(str, value)),
+)
+async def test_a_gpu_that_only_warns_is_given_out_all_the_same(tmp_path, chip, warning):
+    (device,) = (await over(Library(Chip("GPU-a", **chip)), tmp_path).read()).devices
+    assert (device.usable, device.trouble, device.warning) == (True, "", warning)
+
+
+async def test_what_the_driver_reports_counts_from_then_on_also_over_a_new_start(tmp_path, see):
+    library = Library(Chip("GPU-a"), Chip("GPU-b"))
+    library.old = True
+    inventory = over(library, tmp_path)
+    well = await see(inventory)
+    library.chips[0].reports = [13, 94, 63]
+    library.chips[1].reports = [31, 95, 95]
+    sick = [well[0], f"{well[1]} sick: the driver reported Xid 95: it has to be reset"]
+    assert await see(inventory) == sick
+    library.broken = pynvml.NVML_ERROR_UNINITIALIZED
+    with pytest.raises(InventoryUnavailable):
+        await inventory.read()
+    library.broken = 0
+    assert await see(inventory) == sick
+    library.chips[0].reports = [79]
+    assert (await see(inventory))[0].startswith(f"{well[0]} lost: it fell off the bus (Xid 79)")
+
+
+async def test_where_the_driver_advises_its_earlier_reports_count_no_more(tmp_path, see):
+    library = Library(Chip("GPU-a"))
+    inventory = over(library, tmp_path)
+    well = await see(inventory)
+    library.chips[0].reports = [95]
+    library.chips[0].recovery = pynvml.NVML_GPU_RECOVERY_ACTION_GPU_RESET
+    assert await see(inventory) == [f"{well[0]} sick: the driver asks for a reset of it"]
+    library.chips[0].recovery = pynvml.NVML_GPU_RECOVERY_ACTION_NONE
+    assert await see(inventory) == well
+
+
+async def test_what_an_operator_decides_of_a_sign_counts(tmp_path, see):
+    library = Library(Chip("GPU-a", rows=(0, 1, 1, 0)))
+    signs = Signs({"row-remap-pending": Verdict.SICK})
+    assert (await see(over(library, tmp_path, signs=signs)))[0].endswith(
+        "sick: a bad row of its memory is replaced at its next reset"
+    )
 
 
 async def test_a_chip_or_driver_that_knows_nothing_of_health_counts_as_well(tmp_path):
@@ -157,10 +219,10 @@ async def test_a_chip_or_driver_that_knows_nothing_of_health_counts_as_well(tmp_
 
 
 async def test_a_sick_chip_makes_its_mig_devices_sick(tmp_path, see):
-    library = Library(Chip("GPU-a", uncorrected=1, migs={0: Mig("MIG-1", "x MIG 1g.10gb")}))
+    library = Library(Chip("GPU-a", rows=(0, 0, 0, 1), migs={0: Mig("MIG-1", "x MIG 1g.10gb")}))
     (line,) = await see(over(library, tmp_path))
     assert line.startswith("0 MIG-1")
-    assert "sick: its memory had an error" in line
+    assert "sick: a bad row of its memory" in line
 
 
 async def test_a_gpu_that_falls_off_the_bus_is_lost_and_back_after_a_restart_of_it(

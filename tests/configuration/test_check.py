@@ -123,6 +123,17 @@ ONE_MISTAKE = {
         "inventory: {source: none, simulated_file: x}",
         "mlhub.yaml:1:12: inventory: `simulated_file` is not read where `source` is none.",
     ),
+    "a sign of trouble that there is not": (
+        "inventory: {health: {fever: sick}}",
+        "mlhub.yaml:1:21: inventory.health: There is no sign 'fever'. "
+        "Write xid-<number>, or one of ecc-contained, ecc-uncorrected, page-pending, pages-bad, "
+        "recovery-bus-reset, recovery-drain-p2p, recovery-imex, recovery-reboot, recovery-reset, "
+        "row-remap-failed, row-remap-pending, throttle-heat, throttle-power, throttle-power-cap.",
+    ),
+    "a verdict that there is not": (
+        "inventory: {health: {xid-74: lost}}",
+        "mlhub.yaml:1:30: inventory.health.xid-74: 'lost' is not one of: ignore, warn, sick.",
+    ),
     "a provider without its client": (
         """
         authentication:

@@ -1,77 +1,96 @@
-"""Whether a GPU may be given out: what its memory and the driver say of its condition."""
+"""Which signs of trouble a GPU shows: what its memory, its clocks and the driver say of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import pynvml
 
 from mlhub.adapters.nvml.library import LOST, Nvml, NvmlError, is_of_one_gpu, words_for
 from mlhub.core.devices import Health
+from mlhub.core.health import Signs
 
 # NVIDIA's "Dynamic Page Retirement" ends at 64 pages; boards with 60 are to be exchanged.
 MOST_RETIRED_PAGES: Final = 60
 _RECOVERY: Final = {
-    pynvml.NVML_GPU_RECOVERY_ACTION_GPU_RESET: "the driver asks for a reset of it",
-    pynvml.NVML_GPU_RECOVERY_ACTION_NODE_REBOOT: "the driver asks for a restart of the machine",
-    pynvml.NVML_GPU_RECOVERY_ACTION_DRAIN_AND_RESET: "the driver asks for a reset of it",
-    pynvml.NVML_GPU_RECOVERY_ACTION_BUS_RESET: "the driver asks for a reset of its bus",
-    pynvml.NVML_GPU_RECOVERY_ACTION_SYSTEM_REBOOT: "the driver asks for a restart of the machine",
+    pynvml.NVML_GPU_RECOVERY_ACTION_GPU_RESET: "recovery-reset",
+    pynvml.NVML_GPU_RECOVERY_ACTION_DRAIN_AND_RESET: "recovery-reset",
+    pynvml.NVML_GPU_RECOVERY_ACTION_BUS_RESET: "recovery-bus-reset",
+    pynvml.NVML_GPU_RECOVERY_ACTION_NODE_REBOOT: "recovery-reboot",
+    pynvml.NVML_GPU_RECOVERY_ACTION_SYSTEM_REBOOT: "recovery-reboot",
+    pynvml.NVML_GPU_RECOVERY_ACTION_DRAIN_P2P: "recovery-drain-p2p",
+    pynvml.NVML_GPU_RECOVERY_ACTION_RECOVER_IMEX_DOMAIN: "recovery-imex",
+}
+_SLOWED: Final = {
+    pynvml.nvmlClocksEventReasonHwThermalSlowdown: "throttle-heat",
+    pynvml.nvmlClocksEventReasonSwThermalSlowdown: "throttle-heat",
+    pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown: "throttle-power",
+    pynvml.nvmlClocksEventReasonSwPowerCap: "throttle-power-cap",
 }
 
 
-def condition(nvml: Nvml, gpu: Any) -> tuple[Health, str]:
-    """The health of a GPU and, unless it is well, what is wrong and what helps."""
-    checks = (_recovery, _remapped_rows, _retired_pages, _uncorrected)
+def condition(nvml: Nvml, gpu: Any, *, xids: Iterable[int], signs: Signs) -> tuple[Health, str]:
+    """The health of a GPU, and what is wrong and helps; of one that is well, a warning or "".
+
+    Args:
+        nvml: the library.
+        gpu: its handle of the GPU.
+        xids: the codes that the driver has reported of it.
+        signs: what each sign means.
+    """
     try:
-        trouble = next((text for check in checks if (text := check(nvml, gpu))), "")
+        return signs.judge(_signs_of(nvml, gpu, xids))
     except NvmlError as error:
         if not is_of_one_gpu(error):
             raise
         return (Health.LOST if error.value in LOST else Health.SICK), words_for(error)
-    return (Health.SICK if trouble else Health.OK), trouble
 
 
-def _recovery(nvml: Nvml, gpu: Any) -> str:
-    """Known to drivers since 570."""
+def _signs_of(nvml: Nvml, gpu: Any, xids: Iterable[int]) -> list[str]:
+    """What the driver advises counts more than what it has reported before: a reset ends that."""
+    advised = _recovery(nvml, gpu)
+    reported = [f"xid-{code}" for code in sorted(xids)] if advised is None else advised
+    return [*reported, *_memory(nvml, gpu), *_retired_pages(nvml, gpu), *_slowed(nvml, gpu)]
+
+
+def _recovery(nvml: Nvml, gpu: Any) -> list[str] | None:
+    """None where the driver gives no such advice; drivers do since 570."""
     fields = [pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION]
     values = nvml.maybe("nvmlDeviceGetFieldValues", gpu, fields)
     if not values or values[0].nvmlReturn != pynvml.NVML_SUCCESS:
-        return ""
-    return _RECOVERY.get(values[0].value.uiVal, "")
+        return None
+    sign = _RECOVERY.get(values[0].value.uiVal)
+    return [sign] if sign else []
 
 
-def _remapped_rows(nvml: Nvml, gpu: Any) -> str:
-    """Of chips since Ampere: a bad row of memory is replaced by a spare one at the next reset."""
+def _memory(nvml: Nvml, gpu: Any) -> list[str]:
+    """Chips since Ampere replace bad rows of memory, and contain the error in one program."""
     rows = nvml.maybe("nvmlDeviceGetRemappedRows", gpu)
-    if rows is None:
-        return ""
-    _, _, pending, failed = rows
-    if failed:
-        return "a bad row of its memory could not be replaced; the GPU has to be exchanged"
-    return "a bad row of its memory waits to be replaced; it has to be reset" if pending else ""
-
-
-def _retired_pages(nvml: Nvml, gpu: Any) -> str:
-    """Of chips before Ampere: a bad page of memory is left out from the driver's next start."""
-    pending = nvml.maybe("nvmlDeviceGetRetiredPagesPendingStatus", gpu)
-    if pending == pynvml.NVML_FEATURE_ENABLED:
-        return "a bad page of its memory waits to be left out; it has to be reset"
-    causes = range(pynvml.NVML_PAGE_RETIREMENT_CAUSE_COUNT)
-    retired = sum(len(nvml.maybe("nvmlDeviceGetRetiredPages", gpu, n) or ()) for n in causes)
-    if retired >= MOST_RETIRED_PAGES:
-        return f"{retired} pages of its memory are bad; the GPU has to be exchanged"
-    return ""
-
-
-def _uncorrected(nvml: Nvml, gpu: Any) -> str:
-    count = nvml.maybe(
+    errors = nvml.maybe(
         "nvmlDeviceGetTotalEccErrors",
         gpu,
         pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
         pynvml.NVML_VOLATILE_ECC,
     )
-    if not count:
-        return ""
-    errors = "an error" if count == 1 else f"{count} errors"
-    return f"its memory had {errors} that could not be corrected; it has to be reset"
+    signs = []
+    if errors:
+        signs.append("ecc-uncorrected" if rows is None else "ecc-contained")
+    if rows is not None:
+        _, _, pending, failed = rows
+        signs += ["row-remap-failed"] * bool(failed) + ["row-remap-pending"] * bool(pending)
+    return signs
+
+
+def _retired_pages(nvml: Nvml, gpu: Any) -> list[str]:
+    """Chips before Ampere leave bad pages of memory out, from the driver's next start."""
+    pending = nvml.maybe("nvmlDeviceGetRetiredPagesPendingStatus", gpu)
+    causes = range(pynvml.NVML_PAGE_RETIREMENT_CAUSE_COUNT)
+    retired = sum(len(nvml.maybe("nvmlDeviceGetRetiredPages", gpu, n) or ()) for n in causes)
+    signs = ["page-pending"] * (pending == pynvml.NVML_FEATURE_ENABLED)
+    return signs + ["pages-bad"] * (retired >= MOST_RETIRED_PAGES)
+
+
+def _slowed(nvml: Nvml, gpu: Any) -> list[str]:
+    reasons = nvml.maybe("nvmlDeviceGetCurrentClocksEventReasons", gpu) or 0
+    return [sign for bit, sign in _SLOWED.items() if reasons & bit]

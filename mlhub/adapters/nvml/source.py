@@ -10,12 +10,15 @@ from typing import Any, Final, TypeVar
 
 import pynvml
 
+from mlhub.adapters.nvml.health import condition
 from mlhub.adapters.nvml.library import MISSING, Nvml, NvmlError, words_for
 from mlhub.adapters.nvml.units import Look, look
 from mlhub.adapters.nvml.usage import OwnerOf, loads, uses
+from mlhub.adapters.nvml.xids import XidWatch
 from mlhub.broker.ports import Clock, DeviceLoad, DeviceUse
-from mlhub.core.devices import Device, Inventory, Node, with_missing
+from mlhub.core.devices import Device, Health, Inventory, Node, with_missing
 from mlhub.core.errors import InventoryUnavailable
+from mlhub.core.health import Signs
 from mlhub.lane import Lane
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ class NvmlInventory:
     def __init__(
         self, node: str, clock: Clock, owner_of: OwnerOf, *,
         library: Any = pynvml, timeout_s: float = 10.0, gpus: Path = GPUS,
+        signs: Signs | None = None,
     ) -> None:  # fmt: skip
         """Nothing is asked yet.
 
@@ -47,12 +51,15 @@ class NvmlInventory:
             library: the module `pynvml`, or what has its functions.
             timeout_s: after so many seconds a driver that does not answer counts as failed.
             gpus: where the driver lists the GPUs that it drives.
+            signs: what each sign of trouble means; default: as the table has it.
         """
         self.node = node
         self._clock = clock
         self._owner_of = owner_of
         self._timeout_s = timeout_s
         self._gpus = gpus
+        self._signs = signs or Signs()
+        self._xids = XidWatch()
         self._nvml = Nvml(library)
         self._lane = Lane("mlhub-nvml")
         self._known: dict[str, Device] = {}
@@ -125,6 +132,7 @@ class NvmlInventory:
             self._driven, self._begun_at = driven, time.monotonic()
 
     def _stop(self) -> None:
+        self._xids.end(self._nvml)
         self._nvml.stop()
         self._last = None
 
@@ -136,13 +144,19 @@ class NvmlInventory:
         return not well.issuperset(self._known)
 
     def _look(self) -> Look:
+        self._xids.take(self._nvml)
         self._start()
-        before, self._last = self._last, look(self._nvml, self.node)
+        before, self._last = self._last, look(self._nvml, self.node, self._examine)
+        self._xids.begin(self._nvml, self._last.gpus.values())
         if self._last.silent and (before is None or before.silent != self._last.silent):
             log.warning("GPUs that do not answer, by number: %s", self._last.silent)
         for unit in self._last.units:
+            _note(unit.device, self._known.get(unit.device.uuid))
             self._known[unit.device.uuid] = unit.device
         return self._last
+
+    def _examine(self, gpu: Any, uuid: str) -> tuple[Health, str]:
+        return condition(self._nvml, gpu, xids=self._xids.of(uuid), signs=self._signs)
 
     def _looked(self) -> Look:
         """The look of the last reading; without a driver an empty one."""
@@ -170,6 +184,13 @@ class NvmlInventory:
             lambda device: _why_missing(device, seen),
         )
         return Inventory((Node(self.node),), devices, self._clock.now())
+
+
+def _note(device: Device, before: Device | None) -> None:
+    """Tell those who run the machine, once, what is wrong with a device and when it is well."""
+    said = device.trouble or device.warning
+    if said != ((before.trouble or before.warning) if before else ""):
+        log.warning("GPU %d (%s): %s", device.index, device.uuid, said or "it is well again")
 
 
 def _why_missing(device: Device, seen: Look) -> str:

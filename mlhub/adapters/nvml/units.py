@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pynvml
 
-from mlhub.adapters.nvml.health import condition
 from mlhub.adapters.nvml.library import Nvml, NvmlError, is_of_one_gpu, words_for
-from mlhub.core.devices import Device, MigProfile
+from mlhub.core.devices import Device, Health, MigProfile
 from mlhub.core.errors import BadInput
 
 log = logging.getLogger(__name__)
+Examine = Callable[[Any, str], tuple[Health, str]]
 MIB: Final = 1024 * 1024
 _EIGHTHS: Final = 8  # a chip's memory is dealt out to MIG devices in eighths
 
@@ -39,26 +40,33 @@ class Look:
     """What NVML showed at one time.
 
     Attributes:
+        node: the name of the machine's node.
         units: what may be given out, sick ones too.
-        gpus: the UUIDs of the chips that answered, those in MIG mode too.
+        gpus: by UUID the handles of the chips that answered, those in MIG mode too.
         silent: for each chip that did not answer, by its number, why.
     """
 
+    node: str = ""
     units: list[Unit] = field(default_factory=list)
-    gpus: set[str] = field(default_factory=set)
+    gpus: dict[str, Any] = field(default_factory=dict)
     silent: dict[int, str] = field(default_factory=dict)
 
 
-def look(nvml: Nvml, node: str) -> Look:
+def look(nvml: Nvml, node: str, examine: Examine) -> Look:
     """Ask for every GPU; one that does not answer does not hide the others.
+
+    Args:
+        nvml: the library.
+        node: the name of this machine's node.
+        examine: the health of the GPU of a handle and a UUID, and what is to be said of it.
 
     Raises:
         NVMLError: nothing can be asked of any GPU.
     """
-    found = Look()
+    found = Look(node)
     for index in range(nvml.ask("nvmlDeviceGetCount")):
         try:
-            units = _units_of(nvml, node, index, found)
+            units = _units_of(nvml, index, found, examine)
         except NvmlError as error:
             if not is_of_one_gpu(error):
                 raise
@@ -74,19 +82,20 @@ def memory_of(nvml: Nvml, handle: Any) -> Any | None:
     return newer or nvml.maybe("nvmlDeviceGetMemoryInfo", handle)
 
 
-def _units_of(nvml: Nvml, node: str, index: int, found: Look) -> list[Unit]:
+def _units_of(nvml: Nvml, index: int, found: Look, examine: Examine) -> list[Unit]:
     handle = nvml.ask("nvmlDeviceGetHandleByIndex", index)
     memory = memory_of(nvml, handle)
     gpu = Device(
         uuid=nvml.ask("nvmlDeviceGetUUID", handle),
-        node=node,
+        node=found.node,
         model=nvml.ask("nvmlDeviceGetName", handle),
         memory=memory.total // MIB if memory else 0,
         index=index,
     )
-    health, trouble = condition(nvml, handle)
-    gpu = replace(gpu, health=health, trouble=trouble)
-    found.gpus.add(gpu.uuid)
+    health, said = examine(handle, gpu.uuid)
+    well = health is Health.OK
+    gpu = replace(gpu, health=health, trouble="" if well else said, warning=said if well else "")
+    found.gpus[gpu.uuid] = handle
     mode = nvml.maybe("nvmlDeviceGetMigMode", handle)
     if not mode or mode[0] != pynvml.NVML_DEVICE_MIG_ENABLE:
         return [Unit(gpu, handle)]
