@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from hub_services.quota.answers import AuditPage, MeView, NoticeView, TicketView, UsagePage
+from hub_services.quota.answers import (
+    AuditPage,
+    MeView,
+    MineView,
+    NoticeView,
+    TicketView,
+    UsagePage,
+    WaitingView,
+)
 from hub_services.quota.asks import PageQuery
-from hub_services.quota.inventory_api import queued
+from hub_services.quota.identity import Identity
 from hub_services.quota.leases_api import whose
 from hub_services.quota.problems import not_allowed
 from hub_services.quota.routes import Call, Reply
+from hub_services.quota.scene import Scene
 from hub_services.quota.views import (
     audit_view,
     lease_view,
     limits_view,
     usage_view,
     use_view,
+    waiting_view,
 )
+from mlhub.broker.outlook import Outlook
 from mlhub.broker.ports import Page
 from mlhub.core.quotas import use_of
 
@@ -27,15 +38,12 @@ async def me(call: Call) -> Reply:
     if not who.user:
         raise not_allowed("This credential belongs to no user.")
     scene = await service.look()
-    mine, facts = scene.ledger.leases_of(who.user), scene.facts()
+    mine, facts = mine_of(scene, service.broker.outlook, who), scene.facts()
     ended = await service.history.ended_leases(who.user, Page(ENDED_SHOWN))
-    limit = service.broker.policy.limit_for(who.user, who.groups)
     return Reply(
         MeView(
-            user=who.user, groups=list(who.groups), operator=who.operator,
-            limits=limits_view(limit), use=use_view(use_of(mine)),
-            claims=[row for row in queued(scene, service.broker.outlook, who) if row.mine],
-            leases=[lease_view(lease, facts) for lease in mine],
+            user=who.user, groups=list(who.groups), operator=who.operator, limits=mine.limits,
+            use=mine.use, claims=mine.claims, leases=mine.leases,
             ended=[lease_view(lease, facts) for _, lease in ended],
             notices=[
                 NoticeView(number=row.number, event=row.event, text=row.text, lease_id=row.lease_id)
@@ -43,6 +51,28 @@ async def me(call: Call) -> Reply:
             ],
         )
     )  # fmt: skip
+
+
+def mine_of(scene: Scene, outlook: Outlook, who: Identity) -> MineView:
+    """What a user may hold, holds and waits for."""
+    leases, facts = scene.ledger.leases_of(who.user), scene.facts()
+    return MineView(
+        limits=limits_view(scene.policy.limit_for(who.user, who.groups)),
+        use=use_view(use_of(leases)),
+        claims=_waiting(scene, outlook, who),
+        leases=[lease_view(lease, facts) for lease in leases],
+    )
+
+
+def _waiting(scene: Scene, outlook: Outlook, who: Identity) -> list[WaitingView]:
+    """The user's waiting claims by flavor, the next one first."""
+    rows = []
+    for claim in scene.ledger.waiting():
+        if who.is_user(claim.ask.user):
+            line = outlook.line(claim.ask.flavor, scene.ledger)
+            place, coming = line.places[claim.id], line.forecasts.get(claim.id)
+            rows.append(waiting_view(claim, place, coming, who))
+    return sorted(rows, key=lambda row: (row.flavor, row.position))
 
 
 async def usage(call: Call) -> Reply:

@@ -136,16 +136,6 @@ class NodeView(Answer):
     devices: list[DeviceView]
 
 
-class InventoryView(Answer):
-    """What exists and what is free."""
-
-    taken_at: Time
-    simulated: bool
-    problem: str = Field(description="why it may be out of date")
-    flavors: list[FlavorView]
-    nodes: list[NodeView]
-
-
 class WaitingView(Answer):
     """A claim in the queue."""
 
@@ -187,6 +177,26 @@ class UseView(Answer):
     servers: int
 
 
+class MineView(Answer):
+    """What the asker may hold, holds and waits for."""
+
+    limits: LimitsView
+    use: UseView
+    claims: list[WaitingView]
+    leases: list[LeaseView]
+
+
+class InventoryView(Answer):
+    """What exists and what is free."""
+
+    taken_at: Time
+    simulated: bool
+    problem: str = Field(description="why it may be out of date")
+    flavors: list[FlavorView]
+    nodes: list[NodeView]
+    mine: MineView | None = Field(None, description="the asker's own, where it was asked for")
+
+
 class NoticeView(Answer):
     """What a user was told lately."""
 
@@ -196,16 +206,12 @@ class NoticeView(Answer):
     lease_id: str
 
 
-class MeView(Answer):
+class MeView(MineView):
     """The asker."""
 
     user: str
     groups: list[str]
     operator: bool
-    limits: LimitsView
-    use: UseView
-    claims: list[WaitingView]
-    leases: list[LeaseView]
     ended: list[LeaseView]
     notices: list[NoticeView]
 

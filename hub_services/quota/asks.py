@@ -155,6 +155,7 @@ class InventoryQuery(Query):
     """How much of the inventory."""
 
     devices: bool = Field(True, description="false: the flavors alone, for those who only pick one")
+    mine: bool = Field(False, description="true: the asker's limits, use, claims and leases too")
 
 
 class QueueQuery(Query):

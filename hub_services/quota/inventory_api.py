@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hub_services.quota.account_api import mine_of
 from hub_services.quota.answers import (
     DeviceView,
     FlavorView,
@@ -23,6 +24,7 @@ from mlhub.broker.ports import DeviceLoad
 from mlhub.core.availability import DeviceState, FlavorState
 from mlhub.core.devices import Device
 from mlhub.core.leases import Lease
+from mlhub.core.policy import Limit
 from mlhub.core.queue import ordered
 from mlhub.core.quotas import why_never
 
@@ -30,23 +32,36 @@ from mlhub.core.quotas import why_never
 async def inventory(call: Call) -> Reply:
     """Every flavor and device as it stands for the asker."""
     scene, picture = await call.service.look(), call.service.picture
-    states, who = picture.flavors(scene), call.who
+    states, who, outlook = picture.flavors(scene), call.who, call.service.broker.outlook
     query: InventoryQuery = call.query or InventoryQuery()
     loads = await picture.load(call.service.usage) if query.devices else {}
     return Reply(
         InventoryView(
             taken_at=scene.inventory.taken_at, simulated=scene.inventory.simulated,
             problem=scene.inventory.problem,
-            flavors=[_flavor(scene, picture, state, who) for state in states],
+            flavors=_flavors(scene, picture, who),
             nodes=_nodes(scene, states, who, loads) if query.devices else [],
+            mine=mine_of(scene, outlook, who) if query.mine and who.user else None,
         )
     )  # fmt: skip
 
 
-def _flavor(scene: Scene, picture: Picture, state: FlavorState, who: Identity) -> FlavorView:
-    policy = scene.policy
-    coming = picture.forecast(scene, state.flavor.name, policy.priority(who.groups))
-    why = why_never(policy.limit_for(who.user, who.groups), state.flavor) if who.user else ""
+def _flavors(scene: Scene, picture: Picture, who: Identity) -> list[FlavorView]:
+    """All flavors as they stand for the asker; made once for all who have the same rights."""
+    states, policy = picture.flavors(scene), scene.policy
+    limit = policy.limit_for(who.user, who.groups) if who.user else Limit()
+    rights = (policy.priority(who.groups), limit)
+    if rights not in picture.shown:
+        picture.shown[rights] = [_flavor(scene, picture, state, rights) for state in states]
+    return picture.shown[rights]
+
+
+def _flavor(
+    scene: Scene, picture: Picture, state: FlavorState, rights: tuple[int, Limit]
+) -> FlavorView:
+    priority, limit = rights
+    coming = picture.forecast(scene, state.flavor.name, priority)
+    why = why_never(limit, state.flavor)
     if not state.max_count:
         why = why or f"There is no {state.flavor.display_name} here."
     return flavor_view(state, coming, why)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from hub_services.quota.answers import FlavorView
 from hub_services.quota.views import LeaseFacts
 from mlhub.broker.ports import DeviceLoad, UsageSource
 from mlhub.core.availability import FlavorState, availability, would_wait
@@ -15,7 +16,7 @@ from mlhub.core.decisions import Forecast
 from mlhub.core.devices import Inventory
 from mlhub.core.errors import InventoryUnavailable
 from mlhub.core.ledger import Ledger
-from mlhub.core.policy import Policy
+from mlhub.core.policy import Limit, Policy
 
 FRESH: Final = 0.5  # seconds that counts and forecasts may be old while nothing was committed
 LOAD_FRESH: Final = 5.0  # seconds that the load of the devices may be old
@@ -45,6 +46,7 @@ class Picture:
     made: float = 0.0
     states: tuple[FlavorState, ...] = ()
     coming: dict[tuple[str, int], Forecast | None] = field(default_factory=dict)
+    shown: dict[tuple[int, Limit], list[FlavorView]] = field(default_factory=dict)
     loads: dict[str, DeviceLoad] = field(default_factory=dict)
     loaded: float | None = None
 
@@ -80,6 +82,6 @@ class Picture:
         if same and time.monotonic() - self.made < FRESH:
             return
         self.states = availability(scene.ledger, scene.inventory, scene.policy, scene.now)
-        self.coming = {}
+        self.coming, self.shown = {}, {}
         self.revision, self.taken_at = scene.ledger.revision, scene.inventory.taken_at
         self.made = time.monotonic()

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -34,10 +35,16 @@ class SystemClock:
 
     def boot(self) -> str:
         """The kernel's id of this start; where there is none, when it was."""
-        try:
-            return BOOT_ID.read_text().strip()
-        except OSError:
-            return f"started-{psutil.boot_time():.0f}"
+        return _boot_id(BOOT_ID)
+
+
+@cache
+def _boot_id(file: Path) -> str:
+    """Read once: no process outlives its machine's start, and every request asks for it."""
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return f"started-{psutil.boot_time():.0f}"
 
 
 class FileClock(SystemClock):

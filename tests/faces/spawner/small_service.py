@@ -285,7 +285,7 @@ class Tickets(Api):
 
 class Inventory(Api):
     def get(self) -> None:
-        self.reply(200, self.service.inventory())
+        self.reply(200, self.service.inventory() | {"mine": self.service.me(self.ticket_user)})
 
 
 class Me(Api):

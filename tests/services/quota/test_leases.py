@@ -199,6 +199,32 @@ async def test_a_flavor_that_one_may_not_use_says_why(desk: Desk):
     assert flavor["why_not"] == "You may not use A100 80 GB; you may use: t4."
 
 
+async def test_the_inventory_brings_the_askers_own_account_when_asked(desk: Desk):
+    await desk.lease("bob", count=3)
+    await desk.lease("ada")
+    for server, who in (("two", "bob"), ("two", "ada"), ("three", "ada")):
+        await desk.claim(who, server=server, wait=True)
+        desk.world.clock.advance(SECOND)
+    for who, places in (("ada", [2, 3]), ("bob", [1]), ("admin", [])):
+        me = (await desk.ask("GET", "me", who=who)).body
+        answer = (await desk.ask("GET", "inventory?devices=false&mine=true", who=who)).body
+        assert answer["mine"] == {key: me[key] for key in ("limits", "use", "claims", "leases")}
+        assert [row["position"] for row in answer["mine"]["claims"]] == places, who
+        assert [row["user"] for row in answer["mine"]["leases"]] == [who] * bool(places)
+        assert answer["nodes"] == []
+    assert (await desk.ask("GET", "inventory", who="ada")).body["mine"] is None
+
+
+async def test_what_one_may_use_is_not_mistaken_for_what_another_may(desk: Desk):
+    rules = {"bob": Limit(flavors=frozenset({"t4"})), "ada": Limit(devices=0)}
+    desk.set_policy(users=rules)
+    said = {who: (await desk.inventory(who))["why_not"] for who in ("admin", "bob", "ada", "bob")}
+    assert said == {
+        "admin": "", "bob": "You may not use A100 80 GB; you may use: t4.",
+        "ada": "You may not use GPUs.",
+    }  # fmt: skip
+
+
 async def test_devices_that_are_promised_to_the_first_in_the_queue_are_kept(desk: Desk):
     await desk.lease("bob", count=3, duration="1h")
     await desk.claim("ada", count=4, wait=True)
