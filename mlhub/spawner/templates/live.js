@@ -37,9 +37,8 @@ const mlhubLive = (() => {
     }
 
     async function news() {
-      const json = async (path) => (await get(path)).json();
-      const [inventory, me] = await Promise.all([json("/inventory?devices=false"), json("/me")]);
-      return { inventory, me };
+      const inventory = await (await get("/inventory?devices=false&mine=true")).json();
+      return { inventory, me: inventory.mine };
     }
 
     // At most one request at a time; what changes meanwhile is asked for once more.
