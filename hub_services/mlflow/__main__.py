@@ -11,6 +11,7 @@ from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from hub_services.mlflow.health import Health
 from hub_services.mlflow.proxy import Gate
 from hub_services.mlflow.settings import Settings, SettingsError, cookie_secret, from_environment
 from hub_services.mlflow.supervisor import Supervisor
@@ -24,11 +25,15 @@ TEMPLATES = os.path.join(os.path.dirname(__file__), "templates")  # noqa: PTH118
 
 
 def application(settings: Settings, session: aiohttp.ClientSession) -> Application:
-    """The service's routes: the hub's sign-in returns to one, MLflow is all the rest."""
+    """The service's routes: two of its own, MLflow is all the rest."""
     HubOAuth.instance(cache_max_age=ACCESS_SECONDS)
     shared = {"settings": settings, "session": session}
     return Application(
-        [(f"{settings.prefix}oauth_callback", HubOAuthCallbackHandler), (r".*", Gate, shared)],
+        [
+            (f"{settings.prefix}healthz", Health),
+            (f"{settings.prefix}oauth_callback", HubOAuthCallbackHandler),
+            (r".*", Gate, shared),
+        ],
         cookie_secret=cookie_secret(settings.state),
         template_path=TEMPLATES,
         log_function=log_request,
@@ -39,6 +44,8 @@ def log_request(handler: RequestHandler) -> None:
     """One line per request: who, what, how it ended; no query, as it may hold a credential."""
     request = handler.request
     level = logging.INFO if handler.get_status() < 500 else logging.WARNING
+    if isinstance(handler, Health):
+        level = logging.DEBUG  # asked every few seconds
     user = getattr(handler, "user", "") or "-"
     took = 1000 * request.request_time()
     path = request.path[:200]

@@ -17,7 +17,7 @@ from mlhub.cli.exits import Exit
 from mlhub.stack import running
 from mlhub.stack.home import Home, default_home
 from mlhub.stack.problems import AlreadyRuns
-from mlhub.stack.running import StackState
+from mlhub.stack.running import PartState, StackState
 from mlhub.stack.wiring import LOOPBACK
 
 MIB = 1024 * 1024
@@ -135,6 +135,13 @@ def as_document(home: Home, state: StackState | None) -> dict[str, object]:
     }
 
 
+def word_for(part: PartState) -> str:
+    """Says how one part is."""
+    if part.pid is None:
+        return "starting again"
+    return "not answering" if part.answers is False else "running"
+
+
 def show(state: StackState) -> None:
     """Prints the stack as a table."""
     table = Table("part", "state", "process", "since", "restarts", "memory", box=None)
@@ -142,7 +149,7 @@ def show(state: StackState) -> None:
         next(c for c in table.columns if c.header == column).justify = "right"
     for part in state.parts:
         since = datetime.fromtimestamp(part.started).strftime("%H:%M:%S") if part.started else ""
-        word = "running" if part.pid else "starting again"
+        word = word_for(part)
         memory = f"{part.memory / MIB:,.0f} MiB" if part.memory else ""
         number = str(part.pid or "")
         table.add_row(part.name, word, number, since, str(part.restarts), memory)

@@ -28,12 +28,14 @@ class Part:
         command: The words of its command; never a secret.
         environment: Its whole environment.
         directory: Where it works.
+        health: What it answers while it lives, without a credential; None if it is not asked.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     directory: Path
+    health: str | None = None
 
 
 def services_of(settings: Settings) -> list[str]:
@@ -70,7 +72,8 @@ def proxy_part(home: Home, wiring: Wiring, base: Mapping[str, str]) -> Part:
     command += ["--default-target", hub, "--error-target", f"{hub}{wiring.base_url}hub/error"]
     token = secret_files.read(home.secrets, secret_files.PROXY_TOKEN)
     environment = dict(base) | {"CONFIGPROXY_AUTH_TOKEN": token}
-    return Part("proxy", tuple(command), environment, home.run)
+    health = f"{wiring.origin}/_chp_healthz"
+    return Part("proxy", tuple(command), environment, home.run, health)
 
 
 def hub_part(home: Home, wiring: Wiring, base: Mapping[str, str]) -> Part:
@@ -83,7 +86,8 @@ def hub_part(home: Home, wiring: Wiring, base: Mapping[str, str]) -> Part:
         "MLHUB_NODE": wiring.node,
         "MLHUB_CODE_SERVER": wiring.code_server,
     }
-    return Part("hub", command, environment, home.hub)
+    health = f"http://{LOOPBACK}:{wiring.hub_port}{wiring.base_url}hub/health"
+    return Part("hub", command, environment, home.hub, health)
 
 
 def service_part(home: Home, wiring: Wiring, base: Mapping[str, str], *, name: str) -> Part:
@@ -101,4 +105,5 @@ def service_part(home: Home, wiring: Wiring, base: Mapping[str, str], *, name: s
         "JUPYTERHUB_SERVICE_URL": f"http://{LOOPBACK}:{wiring.service_ports[name]}",
         "MLHUB_GPUS": wiring.gpus,
     }
-    return Part(name, (sys.executable, "-m", f"hub_services.{name}"), environment, home.run)
+    command = (sys.executable, "-m", f"hub_services.{name}")
+    return Part(name, command, environment, home.run, f"{wiring.service_url(name)}healthz")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -24,6 +26,7 @@ class PartState:
         started: When it started, in seconds since 1970.
         restarts: How often it had to be started again.
         memory: Resident bytes of it and what it started.
+        answers: Whether it answered when it was last asked; None while it is starting.
     """
 
     name: str
@@ -31,6 +34,7 @@ class PartState:
     started: float | None
     restarts: int
     memory: int
+    answers: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,10 @@ class StackState:
 
     @property
     def healthy(self) -> bool:
-        """Whether every part is running."""
-        return bool(self.parts) and all(part.pid is not None for part in self.parts)
+        """Whether every part is running, and none hangs."""
+        return bool(self.parts) and all(
+            part.pid is not None and part.answers is not False for part in self.parts
+        )
 
 
 def find_watcher(home: Home) -> psutil.Process | None:
@@ -65,19 +71,21 @@ def look(home: Home) -> StackState | None:
     if watcher is None or plan is None:
         return None
     states = wiring.load_json(home.states_file) or {}
-    parts = [look_at(name, state["pid"], state["starts"]) for name, state in states.items()]
+    parts = [look_at(name, state) for name, state in states.items()]
     return StackState(plan, watcher.pid, parts)
 
 
-def look_at(name: str, pid: int | None, starts: int) -> PartState:
-    """Reads the state of one part."""
+def look_at(name: str, state: Mapping[str, Any]) -> PartState:
+    """Reads the state of one part, of which the supervisor wrote down what it knows."""
+    pid, starts = state["pid"], state["starts"]
     try:
         process = psutil.Process(pid) if pid else None
         if process is None or leftovers.is_dead(process):
             return PartState(name, None, None, starts - 1, 0)
         family = [process, *leftovers.children_of(process)]
         memory = sum(map(memory_of, family))
-        return PartState(name, pid, process.create_time(), starts - 1, memory)
+        started = process.create_time()
+        return PartState(name, pid, started, starts - 1, memory, state.get("answers"))
     except psutil.Error:
         return PartState(name, None, None, starts - 1, 0)
 

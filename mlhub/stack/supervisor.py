@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from mlhub.stack import leftovers, logs
+from mlhub.stack import health, leftovers, logs
 from mlhub.stack.home import Home
 from mlhub.stack.parts import Part
 from mlhub.stack.wiring import save_json
@@ -41,6 +41,7 @@ class Watch:
         starts: How often it has been started.
         failures: How often in a row it ended before it was healthy.
         last_exit: The exit code of the last one that ended.
+        answers: Whether it answered when it was last asked; None until its first answer.
     """
 
     part: Part
@@ -48,6 +49,7 @@ class Watch:
     starts: int = 0
     failures: int = 0
     last_exit: int | None = None
+    answers: bool | None = None
 
 
 def delay_after(failures: int) -> float:
@@ -69,11 +71,13 @@ class Supervisor:
         home: The stack's home.
         say: Is told what people should know.
         revived: Is called after a part has been started again, with its name.
+        patience: How long a part may be silent before it is ended and started anew.
     """
 
     home: Home
     say: Callable[[str], None]
     revived: Callable[[str], Coroutine[None, None, None]]
+    patience: health.Patience = field(default_factory=health.Patience)
     watches: dict[str, Watch] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _chores: asyncio.Task[None] | None = None
@@ -97,13 +101,38 @@ class Supervisor:
             await self._launch(watch)
             if watch.starts > 1:
                 self._tasks.append(asyncio.create_task(self.revived(watch.part.name)))
-            watch.last_exit = await watch.process.wait() if watch.process else None
-            watch.process = None
+            watch.last_exit = await self._until_ended(watch)
+            watch.process = watch.answers = None
             if self._stopping.is_set():
                 return
             healthy = time.monotonic() - began >= HEALTHY_AFTER_S
             watch.failures = 0 if healthy else watch.failures + 1
             await self._pause(watch)
+
+    async def _until_ended(self, watch: Watch) -> int | None:
+        if watch.process is None:
+            return None
+        guard = asyncio.create_task(self._end_when_hung(watch, watch.process))
+        try:
+            return await watch.process.wait()
+        finally:
+            guard.cancel()
+
+    async def _end_when_hung(self, watch: Watch, process: asyncio.subprocess.Process) -> None:
+        """Kills a part that runs and does not answer: it would not heed a polite signal either."""
+        if watch.part.health is None:
+            return
+
+        def heard(there: bool) -> None:
+            if there is not watch.answers:
+                watch.answers = there
+                self._write_states()
+
+        await health.until_hung(watch.part.health, self.patience, heard)
+        if not self._stopping.is_set() and process.returncode is None:
+            name, limit = watch.part.name, self.patience.longest_s
+            self.say(f"{name} hangs: it runs and has not answered for {limit:.0f} s; ending it")
+            process.kill()
 
     async def _launch(self, watch: Watch) -> None:
         part = watch.part
@@ -166,6 +195,7 @@ class Supervisor:
                 "starts": watch.starts,
                 "failures": watch.failures,
                 "last_exit": watch.last_exit,
+                "answers": watch.answers,
             }
             for name, watch in self.watches.items()
         }

@@ -45,10 +45,15 @@ class Wiring:
     code_server: str
 
     @property
+    def origin(self) -> str:
+        """The proxy's address, as seen from this machine, without a path."""
+        shown = LOOPBACK if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}"
+
+    @property
     def url(self) -> str:
         """The address that people open, as seen from this machine; it ends with a slash."""
-        shown = LOOPBACK if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104
-        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}{self.base_url}"
+        return f"{self.origin}{self.base_url}"
 
     def service_url(self, name: str) -> str:
         """A service's address past the proxy; it ends with a slash."""

@@ -5,17 +5,28 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from mlhub.stack import leftovers
+from mlhub.stack.health import Patience, until_hung
 from mlhub.stack.home import Home, prepare
 from mlhub.stack.parts import Part
-from mlhub.stack.supervisor import SET_CHILD_SUBREAPER, Supervisor, delay_after, describe_exit
+from mlhub.stack.ports import free_internal
+from mlhub.stack.supervisor import (
+    SET_CHILD_SUBREAPER,
+    Supervisor,
+    Watch,
+    delay_after,
+    describe_exit,
+)
+from mlhub.stack.wiring import load_json
 from tests.waiting import wait_until
 
 # It leaves a grandchild in a session of its own, without our mark in its environment.
@@ -126,3 +137,64 @@ def environment_of(process: psutil.Process) -> dict[str, str]:
         return process.environ()
     except psutil.Error:
         return {leftovers.MARK: "gone"}
+
+
+ANSWERS = """
+import http.server
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(503)  # ill is not dead
+http.server.HTTPServer(("127.0.0.1", {port}), Page).serve_forever()
+"""
+IMPATIENT = Patience(every_s=0.05, within_s=0.5, asks=3)
+
+
+@pytest.fixture
+async def watched(home: Home) -> AsyncIterator[tuple[Supervisor, Watch, list[str]]]:
+    """A supervised page that answers."""
+    said: list[str] = []
+    supervisor = supervisor_of(home, said)
+    supervisor.patience = IMPATIENT
+    [port] = free_internal(1)
+    page = part(home, ANSWERS.format(port=port))
+    supervisor.start(replace(page, health=f"http://127.0.0.1:{port}/healthz"))
+    watch = supervisor.watches["script"]
+    await until(lambda: watch.answers, within_s=20, what="its first answer")
+    yield supervisor, watch, said
+    await supervisor.stop(first=nothing)
+
+
+async def test_a_part_that_hangs_is_ended_and_started_anew_and_that_is_said(
+    watched: tuple[Supervisor, Watch, list[str]],
+):
+    _, watch, said = watched
+    hung = watch.process
+    hung.send_signal(signal.SIGSTOP)
+    await until(lambda: watch.starts == 2 and watch.answers, within_s=20, what="a new one")
+    assert hung.returncode == -signal.SIGKILL
+    assert said[0] == "script hangs: it runs and has not answered for 2 s; ending it"
+    assert said[1].startswith("script ended (by SIGKILL); starting it again")
+
+
+async def test_a_part_that_was_silent_for_a_moment_only_lives_on(
+    watched: tuple[Supervisor, Watch, list[str]], home: Home
+):
+    _, watch, said = watched
+    first = watch.process
+    first.send_signal(signal.SIGSTOP)
+    await until(lambda: watch.answers is False, within_s=5, what="one ask without an answer")
+    assert load_json(home.states_file)["script"]["answers"] is False
+    first.send_signal(signal.SIGCONT)
+    await until(lambda: watch.answers, within_s=5, what="an answer")
+    assert (watch.process, said) == (first, [])
+
+
+async def test_a_part_that_takes_long_to_start_is_left_alone():
+    heard: list[bool] = []
+    [port] = free_internal(1)
+    watching = asyncio.create_task(
+        until_hung(f"http://127.0.0.1:{port}/", replace(IMPATIENT, every_s=0.01), heard.append)
+    )
+    done, _ = await asyncio.wait({watching}, timeout=1)  # many times as many asks as are allowed
+    watching.cancel()
+    assert (done, heard) == (set(), [])

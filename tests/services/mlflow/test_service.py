@@ -95,6 +95,11 @@ def test_a_script_in_a_users_server_logs_without_any_set_up(
     assert json.loads(artifact.text)["slope"] == pytest.approx(3, abs=0.5)
 
 
+def test_a_supervisor_asks_whether_it_lives_without_a_credential(hub: Hub) -> None:
+    answer = httpx.get(f"{hub.url}/services/mlflow/healthz", timeout=30)
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+
+
 def test_a_run_created_in_anothers_name_is_the_callers(mallory: Client) -> None:
     forged = {"user_id": "ada", "tags": [{"key": "mlflow.user", "value": "ada"}]}
     run_id = new_run(mallory, **forged)
