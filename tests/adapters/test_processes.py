@@ -13,7 +13,7 @@ import pytest
 
 from mlhub.adapters.clock import ManualClock, SystemClock
 from mlhub.adapters.processes import ProcessObserver, ProcessTable
-from mlhub.adapters.processes.signals import send
+from mlhub.adapters.processes.ender import send
 from mlhub.core.leases import Lease
 from mlhub.core.lifecycle import Presence
 from tests.adapters.running import line_of, need_root, running, runs, tell, until

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import pwd
-import signal
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
 
-from mlhub.adapters.processes.signals import send
-from mlhub.adapters.processes.table import ProcessTable, Seen, relatives
+from mlhub.adapters.processes.ender import Ender
+from mlhub.adapters.processes.family import Families, Pass, UidOf, os_uid_of, parsed
+from mlhub.adapters.processes.table import ProcessTable, Seen
 from mlhub.broker.ports import Clock
 from mlhub.core.leases import Lease
 from mlhub.core.lifecycle import Observation, Presence
@@ -23,16 +18,6 @@ from mlhub.lane import Lane
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _UNKNOWN: Final = Observation(Presence.UNKNOWN)
-_LOOK_EVERY: Final = 0.1  # seconds between two looks at what is being ended
-_ROUNDS: Final = 20  # of SIGKILL: a process may fork between the look and the signal
-
-
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    """One look at all processes: by pid, and by the lease that their environment names."""
-
-    by_pid: dict[int, Seen]
-    by_lease: dict[str, list[Seen]]
 
 
 class ProcessObserver:
@@ -52,7 +37,7 @@ class ProcessObserver:
         table: ProcessTable | None = None,
         timeout_s: float = 10.0,
         grace_s: float = 5.0,
-        uid_of: Callable[[str], int | None] | None = None,
+        uid_of: UidOf | None = None,
     ) -> None:
         """Watch with this clock.
 
@@ -67,9 +52,9 @@ class ProcessObserver:
         self.table = table or ProcessTable()
         self._clock = clock
         self._timeout_s = timeout_s
-        self._grace_s = grace_s
         self._lane = Lane("mlhub-processes")
-        self._uid_of = uid_of or os_uid_of
+        self._families = Families(self.table, clock, uid_of or os_uid_of)
+        self._ender = Ender(self._families, timeout_s=timeout_s, grace_s=grace_s)
         self._last: dict[str, float] = {}
 
     async def holder_of(self, pid: int) -> Observation:
@@ -87,7 +72,7 @@ class ProcessObserver:
     async def observe(self, leases: Sequence[Lease]) -> dict[str, Observation]:
         """What is seen of each lease's holder, by lease id; one pass over all processes."""
         try:
-            look = await self._do(self._look)
+            look = await self._do(self._families.look)
             found = await self._do(lambda: {row.id: self._seen(row, look) for row in leases})
         except OSError as error:
             log.warning("the processes of this machine cannot be listed: %s", error or "no answer")
@@ -101,33 +86,22 @@ class ProcessObserver:
         SIGTERM, then after the grace SIGKILL until none is left. Never the first process of the
         machine, never this one or those above it. A repeat does no harm.
         """
-        try:
-            await self._kill(lease)
-        except OSError as error:
-            log.warning("lease %s cannot be ended by force: %s", lease.id, error or "no answer")
+        await self._ender.end(lease)
 
     def close(self) -> None:
-        """Let the thread go."""
+        """Let the threads go."""
+        self._ender.close()
         self._lane.close()
 
     async def _do(self, call: Callable[[], T]) -> T:
         return await self._lane.do(call, timeout_s=self._timeout_s)
 
-    def _look(self) -> _Pass:
-        by_pid = {process.pid: process for process in self.table.scan()}
-        spared = {process.pid for process in _line_of(os.getpid(), by_pid)}
-        by_lease: dict[str, list[Seen]] = {}
-        for process in by_pid.values():
-            if process.lease_id and process.pid not in spared:
-                by_lease.setdefault(process.lease_id, []).append(process)
-        return _Pass(by_pid, by_lease)
-
-    def _seen(self, lease: Lease, look: _Pass) -> Observation:
-        boot, pid, ticks = _parsed(lease.holder)
+    def _seen(self, lease: Lease, look: Pass) -> Observation:
+        boot, pid, ticks = parsed(lease.holder)
         if lease.holder and not boot:
             return _UNKNOWN  # not one of ours: a pod, or a newer version's
-        members = self._members(lease, look)
-        holder = self._holder(boot, pid, ticks, look)
+        members = self._families.members(lease, look)
+        holder = self._families.holder(lease, look)
         if holder or members:
             self._last[lease.id] = self._clock.monotonic()
             return self._there(holder or _first(members), lease.holder)
@@ -135,20 +109,7 @@ class ProcessObserver:
             return _UNKNOWN
         return Observation(Presence.GONE, unseen=self._unseen(lease.id))
 
-    def _members(self, lease: Lease, look: _Pass) -> list[Seen]:
-        """The owner's processes whose environment names the lease."""
-        return self._own(lease, look.by_lease.get(lease.id, []))
-
-    def _own(self, lease: Lease, processes: Iterable[Seen]) -> list[Seen]:
-        uid = self._uid_of(lease.ask.user)
-        return [process for process in processes if uid is None or process.uid == uid]
-
-    def _holder(self, boot: str, pid: int, ticks: int, look: _Pass) -> Seen | None:
-        process = look.by_pid.get(pid)
-        same = process and process.ticks == ticks and boot == self._clock.boot()
-        return process if same else None
-
-    def _hidden(self, pid: int, ticks: int, look: _Pass) -> bool:
+    def _hidden(self, pid: int, ticks: int, look: Pass) -> bool:
         """Whether the holder may run although the pass did not show it."""
         if pid in look.by_pid:
             return False
@@ -167,74 +128,8 @@ class ProcessObserver:
         at = self._last.get(lease_id)
         return None if at is None else timedelta(seconds=self._clock.monotonic() - at)
 
-    async def _kill(self, lease: Lease) -> None:
-        ours: dict[tuple[int, int], Seen] = {}
-        left = await self._do(lambda: self._end(lease, ours, signal.SIGTERM))
-        until = time.monotonic() + self._grace_s
-        while left and time.monotonic() < until:
-            await asyncio.sleep(_LOOK_EVERY)
-            left = await self._do(lambda: self._end(lease, ours, None))
-        for _ in range(_ROUNDS):
-            if not left:
-                return
-            left = await self._do(lambda: self._end(lease, ours, signal.SIGKILL))
-            await asyncio.sleep(_LOOK_EVERY)
-        pids = ", ".join(str(process.pid) for process in left[:10])
-        log.error("processes of lease %s do not end: %s", lease.id, pids)
-
-    def _end(
-        self, lease: Lease, ours: dict[tuple[int, int], Seen], number: signal.Signals | None
-    ) -> list[Seen]:
-        """Signal what is left of the lease; `ours` remembers those that lost their parents."""
-        look = self._look()
-        holder = self._holder(*_parsed(lease.holder), look)
-        running = {(p.pid, p.ticks) for p in look.by_pid.values()}
-        roots = [*self._members(lease, look), *self._own(lease, [holder] if holder else [])]
-        roots += [process for key, process in ours.items() if key in running]
-        ends = _killable(roots, look.by_pid)
-        below = relatives(look.by_pid.values(), ends)
-        left = _killable(self._own(lease, below), look.by_pid)
-        ours.update({(process.pid, process.ticks): process for process in left})
-        for process in left:
-            if number is not None:
-                send(self.table, process, number)
-        return left
-
-
-def os_uid_of(user: str) -> int | None:
-    """The OS user that a user's servers run as: without root our own; None if there is none."""
-    if os.geteuid() != 0:
-        return os.geteuid()
-    try:
-        return pwd.getpwnam(user).pw_uid
-    except KeyError:
-        return None
-
-
-def _parsed(holder: str) -> tuple[str, int, int]:
-    """Boot id, pid and ticks; all empty when it is no process of a machine."""
-    boot, _, rest = holder.partition("/")
-    pid, _, ticks = rest.partition("/")
-    if boot and pid.isdecimal() and ticks.isdecimal():
-        return boot, int(pid), int(ticks)
-    return "", 0, 0
-
 
 def _first(members: list[Seen]) -> Seen:
     """The oldest; of those as old, the one that began the others."""
     pids = {process.pid for process in members}
     return min(members, key=lambda p: (p.ticks, p.parent in pids, p.pid))
-
-
-def _line_of(pid: int, by_pid: dict[int, Seen]) -> list[Seen]:
-    """A process and those above it, up to the machine's first."""
-    line: list[Seen] = []
-    while (process := by_pid.get(pid)) and process not in line:
-        line.append(process)
-        pid = process.parent
-    return line
-
-
-def _killable(processes: Iterable[Seen], by_pid: dict[int, Seen]) -> list[Seen]:
-    spared = {1, *(process.pid for process in _line_of(os.getpid(), by_pid))}
-    return [process for process in processes if process.pid not in spared]

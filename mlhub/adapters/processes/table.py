@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
@@ -80,12 +79,14 @@ class _Known:
 class ProcessTable:
     """Every process of this machine. One pass reads a short line for each; environments, which
     are dear to read, are read once for each program that a process runs.
+
+    Several threads may ask at once, and none waits for another: what is known is never changed,
+    each pass puts its own in its place.
     """
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = str(proc)
         self._known: dict[int, _Known] = {}
-        self._lock = Lock()
 
     def scan(self) -> list[Seen]:
         """The processes that run now; those that have ended and wait for their parent are none.
@@ -93,14 +94,13 @@ class ProcessTable:
         Raises:
             OSError: /proc cannot be listed.
         """
-        with self._lock:
-            known: dict[int, _Known] = {}
-            found = []
-            for name in os.listdir(self._proc):  # noqa: PTH208  as in _content
-                if name.isdecimal() and (seen := self._look(int(name), known)):
-                    found.append(seen)
-            self._known = known
-            return found
+        known: dict[int, _Known] = {}
+        found = []
+        for name in os.listdir(self._proc):  # noqa: PTH208  as in _content
+            if name.isdecimal() and (seen := self._look(int(name), known)):
+                found.append(seen)
+        self._known = known
+        return found
 
     def find(self, pid: int) -> Seen | None:
         """The process of that number, if it runs.
@@ -110,8 +110,7 @@ class ProcessTable:
         """
         if pid < 1:
             return None
-        with self._lock:
-            seen = self._look(pid, {})
+        seen = self._look(pid, {})
         if seen is None and _is_hidden(pid):
             raise PermissionError(f"process {pid} exists but is hidden from this user")
         return seen
