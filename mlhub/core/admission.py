@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 
 from mlhub.core.claims import Ask, Claim, ClaimState
 from mlhub.core.decisions import Denied, Forecast, Queued, Reason
-from mlhub.core.devices import Device, Flavor, Inventory
+from mlhub.core.devices import Flavor, Inventory
+from mlhub.core.forecasts import forecasts
+from mlhub.core.gate import Gate, impossible, most_of
 from mlhub.core.leases import Lease
 from mlhub.core.ledger import AuditRecord, Changes, Ledger
-from mlhub.core.placement import free_units, largest, open_devices
+from mlhub.core.placement import free_units, open_devices
 from mlhub.core.policy import Policy
-from mlhub.core.quantities import format_duration, ordinal, plural
-from mlhub.core.queue import Grant, Supply, forecasts, ordered, plan, supply_of
+from mlhub.core.quantities import format_duration, ordinal
+from mlhub.core.queue import Grant, Planner, Supply, ordered, supply_of
 from mlhub.core.quotas import check
 
 
@@ -32,21 +35,8 @@ def judge(
         names = ", ".join(f.name for f in policy.flavors_in(inventory)) or "none"
         text = f"There is no GPU flavor '{ask.flavor[:60]}' here; there are: {names}."
         return Denied(Reason.UNKNOWN_FLAVOR, text)
-    devices = policy.devices_of(flavor.name, inventory)
-    return _impossible(ask, flavor, devices) or check(ledger, policy, ask, flavor, now)
-
-
-def _impossible(ask: Ask, flavor: Flavor, devices: tuple[Device, ...]) -> Denied | None:
-    most = largest(devices)
-    if flavor.max_count is not None:
-        most = min(most, flavor.max_count)
-    if ask.count > most:
-        text = (
-            f"You asked for {plural(ask.count, 'GPU')} of {flavor.display_name}; "
-            f"one server can have at most {most} of them."
-        )
-        return Denied(Reason.TOO_MANY, text, limit=most, used=ask.count, unit="GPUs")
-    return None
+    most = most_of(flavor, policy.devices_of(flavor.name, inventory))
+    return impossible(ask, flavor, most) or check(ledger, policy, ask, flavor, now)
 
 
 def supply(
@@ -72,46 +62,32 @@ def admit(
     is granted has waited, so that its server has to be started for it.
     """
     flavor = flavor_of(policy, inventory, name)
-    have = supply(ledger, inventory, policy, name, now)
     queue = ordered(ledger.waiting(name))
-    if flavor is None or not queue or not free_units(have.devices, have.taken):
+    if flavor is None or not queue:
         return Changes()
-    changes = Changes()
-    within, blocked = _within_limits(ledger, policy, queue, flavor, now)
-    for grant in plan(within, have, now).grants:
-        # A grant of this pass may have used up the limit of the next claim's owner.
-        if check(ledger, policy, grant.claim.ask, flavor, now) is None:
-            waited = grant.claim.id != asking
-            made = _granted(grant, policy, now, new_id(), waited=waited)
-            ledger, changes = ledger.apply(made), changes + made
-    return changes + Changes(claims=tuple(blocked))
-
-
-def _within_limits(
-    ledger: Ledger, policy: Policy, queue: list[Claim], flavor: Flavor, now: datetime
-) -> tuple[list[Claim], list[Claim]]:
-    """The claims that may be granted, and those whose note of being passed over changed."""
-    within, changed = [], []
+    planner = Planner(supply(ledger, inventory, policy, name, now), now)
+    # One who asks is told of their limits before: only the rest of the queue may have new notes.
+    if planner.full and asking:
+        return Changes()
+    gate = Gate(ledger, policy, flavor, policy.devices_of(name, inventory))
+    made: list[Changes] = []
     for claim in queue:
-        denied = check(ledger, policy, claim.ask, flavor, now)
-        note = denied.message if denied else ""
-        if not denied:
-            within.append(claim)
-        elif claim.blocked != note:
-            changed.append(replace(claim, blocked=note))
-    return within, changed
+        denied = gate.refusal(claim.ask, now)
+        grant = planner.offer(claim) if denied is None else None
+        if grant:
+            granted = _granted(grant, policy, now, new_id(), waited=claim.id != asking)
+            gate.add(granted.leases[0])
+            made.append(granted)
+        elif claim.blocked != (note := denied.message if denied else ""):
+            made.append(Changes(claims=(replace(claim, blocked=note),)))
+    return _summed(made)
 
 
 def _granted(
     grant: Grant, policy: Policy, now: datetime, lease_id: str, *, waited: bool
 ) -> Changes:
     ask = grant.claim.ask
-    patience = max(policy.start_timeout, policy.claim_window) if waited else policy.start_timeout
-    lease = Lease(
-        id=lease_id, claim_id=grant.claim.id, ask=ask, placement=grant.placement, granted_at=now,
-        start_by=now + patience, ends_at=now + ask.duration,
-        from_queue=waited,
-    )  # fmt: skip
+    lease = _lease(grant, policy, now, lease_id, waited=waited)
     claim = replace(
         grant.claim, state=ClaimState.GRANTED, decided_at=now, lease_id=lease_id, blocked=""
     )
@@ -120,6 +96,24 @@ def _granted(
         detail=f"{len(lease.placement.devices)} x {ask.flavor} on {lease.placement.node}",
     )  # fmt: skip
     return Changes(claims=(claim,), leases=(lease,), audit=(record,))
+
+
+def _summed(made: list[Changes]) -> Changes:
+    """All of them as one, which costs no more than what they hold."""
+    return Changes(
+        claims=tuple(chain.from_iterable(row.claims for row in made)),
+        leases=tuple(chain.from_iterable(row.leases for row in made)),
+        audit=tuple(chain.from_iterable(row.audit for row in made)),
+    )
+
+
+def _lease(grant: Grant, policy: Policy, now: datetime, lease_id: str, *, waited: bool) -> Lease:
+    ask = grant.claim.ask
+    patience = max(policy.start_timeout, policy.claim_window) if waited else policy.start_timeout
+    return Lease(
+        id=lease_id, claim_id=grant.claim.id, ask=ask, placement=grant.placement, granted_at=now,
+        start_by=now + patience, ends_at=now + ask.duration, from_queue=waited,
+    )  # fmt: skip
 
 
 def admit_all(
@@ -141,19 +135,39 @@ def kept_devices(
     ledger: Ledger, inventory: Inventory, policy: Policy, name: str, now: datetime
 ) -> frozenset[str]:
     """The free devices of a flavor that are promised to the first in its queue, by UUID."""
+    flavor = flavor_of(policy, inventory, name)
+    queue = ordered(ledger.waiting(name))
+    if flavor is None or not queue:
+        return frozenset()
     have = supply(ledger, inventory, policy, name, now)
-    promise = plan(ordered(ledger.waiting(name)), have, now).promise
-    free = free_units(have.devices, have.taken)
-    return frozenset(uuid for uuid in promise[1] if uuid in free) if promise else frozenset()
+    planner = Planner(have, now)
+    if planner.full:
+        return frozenset()
+    gate = Gate(ledger, policy, flavor, policy.devices_of(name, inventory))
+    for claim in queue:
+        if planner.full or planner.promise:
+            break
+        grant = planner.offer(claim) if gate.refusal(claim.ask, now) is None else None
+        if grant:
+            gate.add(_lease(grant, policy, now, claim.id, waited=True))
+    kept = planner.promise[1] if planner.promise else frozenset()
+    return kept & free_units(have.devices, have.taken).keys()
 
 
 def queue_forecasts(
     ledger: Ledger, inventory: Inventory, policy: Policy, name: str, now: datetime
 ) -> dict[str, Forecast]:
-    """When each claim that waits for a flavor can expect its turn, by claim id."""
+    """When each claim that waits for a flavor can expect its turn, by claim id.
+
+    Those that are over a limit are left out: they are passed over until that changes.
+    """
+    flavor = flavor_of(policy, inventory, name)
+    queue = ordered(ledger.waiting(name))
+    if flavor is None or not queue:
+        return {}
     have = supply(ledger, inventory, policy, name, now)
-    past = ledger.past.get(name, ())
-    return forecasts(ordered(ledger.waiting(name)), have, ledger.leases.values(), past, now)
+    gate = Gate(ledger, policy, flavor, policy.devices_of(name, inventory))
+    return forecasts(gate.within(queue, now), have, ledger.past.get(name, ()), now)
 
 
 def standing(

@@ -14,6 +14,11 @@ def free_units(devices: Iterable[Device], taken: Mapping[str, int]) -> dict[str,
     return {uuid: units for uuid, units in left.items() if units > 0}
 
 
+def with_room(devices: Iterable[Device], taken: Mapping[str, int]) -> tuple[Device, ...]:
+    """The usable devices that can serve at least one more lease."""
+    return tuple(d for d in devices if d.usable and taken.get(d.uuid, 0) < d.shares)
+
+
 def open_devices(devices: Iterable[Device], inventory: Inventory) -> tuple[Device, ...]:
     """The devices that a new lease may have: healthy, on a node that takes work."""
     closed = {node.name for node in inventory.nodes if not node.schedulable}

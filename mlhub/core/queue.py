@@ -1,21 +1,18 @@
-"""The order of waiting claims, who may pass whom, and when a waiting claim can expect its turn."""
+"""The order of waiting claims, who gets devices now, and who may pass whom."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
 from mlhub.core.claims import Claim, Placement
-from mlhub.core.decisions import Forecast
 from mlhub.core.devices import Device
 from mlhub.core.leases import Lease, expected_end
-from mlhub.core.placement import free_units, place
+from mlhub.core.placement import place, with_room
 
-ENOUGH_PAST: Final = 5  # fewer past leases say less than the promised end does
-QUANTILES: Final = (0.1, 0.5, 0.9)
 Promise = tuple[datetime, frozenset[str]]
 
 
@@ -45,18 +42,32 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Occupied:
+    """A live lease, those of the devices that it is on, and until when it is expected to be."""
+
+    lease: Lease
+    devices: tuple[str, ...]
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Supply:
     """What a flavor has at an instant.
 
     Attributes:
         devices: those that may be given out, taken or not.
         taken: live leases on each, by UUID.
-        ends: when each live lease on them is expected to end, with its devices.
+        occupied: the live leases on them.
     """
 
     devices: tuple[Device, ...]
     taken: Mapping[str, int]
-    ends: tuple[tuple[datetime, tuple[str, ...]], ...]
+    occupied: tuple[Occupied, ...]
+
+    @property
+    def ends(self) -> list[tuple[datetime, tuple[str, ...]]]:
+        """When devices become free, and which, in the order of time."""
+        return sorted((row.until, row.devices) for row in self.occupied)
 
 
 def supply_of(
@@ -65,143 +76,98 @@ def supply_of(
     """The supply of one flavor from its open devices and all live leases."""
     known = {device.uuid for device in devices}
     taken: dict[str, int] = {}
-    ends = []
+    occupied = []
     for lease in leases:
         mine = tuple(uuid for uuid in lease.placement.devices if uuid in known)
         for uuid in mine:
             taken[uuid] = taken.get(uuid, 0) + 1
         if mine:
-            ends.append((expected_end(lease, now, notice), mine))
-    return Supply(devices, taken, tuple(sorted(ends)))
+            occupied.append(Occupied(lease, mine, expected_end(lease, now, notice)))
+    return Supply(devices, taken, tuple(occupied))
 
 
-def plan(queue: Sequence[Claim], supply: Supply, now: datetime) -> Plan:
-    """Which waiting claims of one flavor get devices now; `queue` is in order.
+class Planner:
+    """Gives the devices of one flavor to waiting claims, which are offered them in their order.
 
     EASY backfill (Lifka, "The ANL/IBM SP Scheduling System", 1995): the first that does not fit
     gets a promise, namely the devices of the node that will have enough for it soonest, and a
     later claim may pass it only on other devices or if it will have ended by then.
+
+    Attributes:
+        promise: to the first claim that did not fit.
     """
-    taken = dict(supply.taken)
-    ends = list(supply.ends)
-    grants: list[Grant] = []
-    promise: Promise | None = None
-    for claim in queue:
-        if not free_units(supply.devices, taken):
-            break
-        found = _turn(claim, supply.devices, taken, promise, now)
+
+    def __init__(self, supply: Supply, now: datetime) -> None:
+        self.promise: Promise | None = None
+        self._now = now
+        self._devices = supply.devices
+        self._taken = dict(supply.taken)
+        self._ends = list(supply.ends)
+        self._free = with_room(supply.devices, self._taken)
+        # Claims of one size get the same answer until a device is given out: a long queue is
+        # gone through at the cost of its grants.
+        self._tried: dict[tuple[int, bool], Placement | None] = {}
+        self._never = math.inf  # so many and more will be on no node, whatever ends
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing is left to give."""
+        return not self._free
+
+    def offer(self, claim: Claim) -> Grant | None:
+        """What the claim gets now, if anything; it then counts as given."""
+        if self.full:
+            return None
+        found = self._turn(claim)
         if found:
-            grants.append(Grant(claim, found))
-            ends.append((now + claim.ask.duration, found.devices))
-            for uuid in found.devices:
-                taken[uuid] = taken.get(uuid, 0) + 1
-        elif promise is None:
-            promise = _promise(claim.ask.count, supply.devices, sorted(ends), taken)
-    return Plan(tuple(grants), promise)
+            self._take(claim, found)
+            return Grant(claim, found)
+        if self.promise is None and claim.ask.count < self._never:
+            ends = sorted(self._ends)
+            self.promise = _promise(claim.ask.count, self._devices, ends, self._taken)
+            self._never = claim.ask.count if self.promise is None else self._never
+        return None
+
+    def _turn(self, claim: Claim) -> Placement | None:
+        passes = self.promise is None or self._now + claim.ask.duration <= self.promise[0]
+        key = (claim.ask.count, passes)
+        if key not in self._tried:
+            kept = frozenset() if passes or self.promise is None else self.promise[1]
+            devices = (device for device in self._free if device.uuid not in kept)
+            self._tried[key] = place(devices, claim.ask.count, self._taken)
+        return self._tried[key]
+
+    def _take(self, claim: Claim, found: Placement) -> None:
+        self._ends.append((self._now + claim.ask.duration, found.devices))
+        for uuid in found.devices:
+            self._taken[uuid] = self._taken.get(uuid, 0) + 1
+        self._free = with_room(self._free, self._taken)
+        self._tried.clear()
 
 
-def _turn(
-    claim: Claim,
-    devices: tuple[Device, ...],
-    taken: Mapping[str, int],
-    promise: Promise | None,
-    now: datetime,
-) -> Placement | None:
-    if promise is None or now + claim.ask.duration <= promise[0]:
-        return place(devices, claim.ask.count, taken)
-    others = tuple(device for device in devices if device.uuid not in promise[1])
-    return place(others, claim.ask.count, taken)
+def plan(queue: Iterable[Claim], supply: Supply, now: datetime) -> Plan:
+    """Which waiting claims of one flavor get devices now; `queue` is in order."""
+    planner = Planner(supply, now)
+    offered = [planner.offer(claim) for claim in queue]
+    return Plan(tuple(grant for grant in offered if grant), planner.promise)
 
 
 def _promise(
     count: int,
     devices: tuple[Device, ...],
-    ends: Sequence[tuple[datetime, tuple[str, ...]]],
+    ends: Iterable[tuple[datetime, tuple[str, ...]]],
     taken: Mapping[str, int],
 ) -> Promise | None:
     """When and where `count` are free on one node if all ends as expected; None if never."""
     left = dict(taken)
+    known = {device.uuid: device for device in devices}
+    open_on = Counter(device.node for device in with_room(devices, taken))
     for at, uuids in ends:
-        for uuid in uuids:
-            left[uuid] = left.get(uuid, 0) - 1
-        if found := place(devices, count, left):
-            return at, frozenset(found.devices)
+        for device in (known[uuid] for uuid in uuids):
+            open_on[device.node] += left[device.uuid] == device.shares
+            left[device.uuid] -= 1
+            if open_on[device.node] >= count:
+                there = (row for row in devices if row.node == device.node)
+                found = place(there, count, left)
+                return (at, frozenset(found.devices)) if found else None
     return None
-
-
-def forecasts(
-    queue: Sequence[Claim],
-    supply: Supply,
-    leases: Iterable[Lease],
-    past: Sequence[float],
-    now: datetime,
-) -> dict[str, Forecast]:
-    """When each claim of one flavor's queue can expect its turn, by claim id.
-
-    The queue is played forward three times: with the first tenth, the middle and the last tenth
-    of what past leases of the flavor leave to expect, given how long each has run already. With
-    fewer than five past leases the promised ends are all that is known.
-    """
-    held = tuple(leases)
-    rounds = [_play(queue, supply, held, past, now, quantile) for quantile in QUANTILES]
-    return {
-        claim.id: Forecast(*sorted(times[claim.id] for times in rounds))
-        for claim in queue
-        if all(claim.id in times for times in rounds)
-    }
-
-
-def _play(
-    queue: Sequence[Claim],
-    supply: Supply,
-    leases: tuple[Lease, ...],
-    past: Sequence[float],
-    now: datetime,
-    quantile: float,
-) -> dict[str, datetime]:
-    """When each claim would start: units of the flavor as a heap of the times they are free."""
-    promised = {uuids: at for at, uuids in supply.ends}
-    known = {device.uuid for device in supply.devices}
-    free: list[float] = []
-    for lease in leases:
-        mine = tuple(uuid for uuid in lease.placement.devices if uuid in known)
-        end = _remaining(lease, promised.get(mine, now), past, now, quantile)
-        free.extend([end] * len(mine))
-    units = sum(device.shares for device in supply.devices)
-    free.extend([0.0] * (units - len(free)))
-    heapq.heapify(free)
-    return _walk(queue, free, past, now, quantile)
-
-
-def _walk(
-    queue: Sequence[Claim], free: list[float], past: Sequence[float], now: datetime, quantile: float
-) -> dict[str, datetime]:
-    starts: dict[str, datetime] = {}
-    typical = _quantile(sorted(past), quantile) if len(past) >= ENOUGH_PAST else None
-    for claim in queue:
-        count = claim.ask.count
-        if count > len(free):
-            continue
-        begin = max([heapq.heappop(free) for _ in range(count)])
-        lasts = claim.ask.duration.total_seconds()
-        lasts = lasts if typical is None else min(lasts, typical)
-        for _ in range(count):
-            heapq.heappush(free, begin + lasts)
-        starts[claim.id] = now + timedelta(seconds=begin)
-    return starts
-
-
-def _remaining(
-    lease: Lease, promised: datetime, past: Sequence[float], now: datetime, quantile: float
-) -> float:
-    """Seconds until a lease ends: what past ones that lasted longer had left, at a quantile."""
-    bound = max(0.0, (promised - now).total_seconds())
-    run = (now - (lease.started_at or lease.granted_at)).total_seconds()
-    longer = sorted(held - run for held in past if held > run)
-    if len(past) < ENOUGH_PAST or not longer:
-        return bound
-    return min(bound, _quantile(longer, quantile))
-
-
-def _quantile(values: Sequence[float], quantile: float) -> float:
-    return values[min(len(values) - 1, int(quantile * len(values)))]

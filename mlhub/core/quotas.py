@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
+from typing import Final
 
 from mlhub.core.claims import Ask
 from mlhub.core.decisions import Denied, Reason
@@ -34,14 +36,76 @@ def use_of(leases: Iterable[Lease]) -> Use:
     )
 
 
+@dataclass(slots=True)
+class Holding:
+    """The leases of one user or one group, and their sum, kept up as leases are added."""
+
+    leases: list[Lease] = field(default_factory=list)
+    use: Use = Use()
+
+    def add(self, lease: Lease) -> None:
+        """One more lease; they come oldest first."""
+        self.leases.append(lease)
+        self.use = Use(
+            self.use.devices + lease.count,
+            self.use.memory + lease.placement.memory,
+            self.use.servers + 1,
+        )
+
+    def first_end(self, policy: Policy, now: datetime) -> datetime | None:
+        """When the first of them is expected to end; None when nothing is known."""
+        ends = (expected_end(lease, now, policy.notice) for lease in self.leases)
+        return min(ends, default=None)
+
+
+class Held:
+    """What every user and group holds at an instant, summed once for the checks of many asks."""
+
+    def __init__(self, leases: Iterable[Lease]) -> None:
+        self._users: dict[str, Holding] = {}
+        self._groups: dict[str, Holding] = {}
+        for lease in sorted(leases, key=lambda row: (row.granted_at, row.id)):
+            self.add(lease)
+
+    def add(self, lease: Lease) -> None:
+        """Count one more lease."""
+        self._users.setdefault(lease.ask.user, Holding()).add(lease)
+        for name in dict.fromkeys(lease.ask.groups):
+            self._groups.setdefault(name, Holding()).add(lease)
+
+    def check(self, policy: Policy, ask: Ask, flavor: Flavor, now: datetime) -> Denied | None:
+        """The first limit that the ask would break, or None."""
+        limit = policy.limit_for(ask.user, ask.groups)
+        mine = self._users.get(ask.user, _NOTHING)
+        return (
+            _never(limit, ask, flavor)
+            or _with_retry(_user_over(limit, mine, ask, flavor), mine, ask, flavor, policy, now)
+            or self._group(policy, ask, flavor, now)
+        )
+
+    def _group(self, policy: Policy, ask: Ask, flavor: Flavor, now: datetime) -> Denied | None:
+        for name in ask.groups:
+            limit = policy.groups.get(name)
+            if limit is None:
+                continue
+            theirs = self._groups.get(name, _NOTHING)
+            if denied := _group_over(name, limit, theirs.use, ask, flavor):
+                return _with_retry(denied, theirs, ask, flavor, policy, now)
+        return None
+
+
+_NOTHING: Final = Holding()
+
+
 def check(ledger: Ledger, policy: Policy, ask: Ask, flavor: Flavor, now: datetime) -> Denied | None:
-    """The first limit that the ask would break, or None."""
-    limit = policy.limit_for(ask.user, ask.groups)
-    return (
-        _never(limit, ask, flavor)
-        or _at_once(limit, ledger.leases_of(ask.user), ask, flavor, policy, now)
-        or _group(ledger, policy, ask, flavor, now)
+    """The first limit that one ask would break, or None; for many asks, use one `Held`."""
+    groups = set(ask.groups)
+    concerned = (
+        lease
+        for lease in ledger.leases.values()
+        if lease.ask.user == ask.user or not groups.isdisjoint(lease.ask.groups)
     )
+    return Held(concerned).check(policy, ask, flavor, now)
 
 
 def why_never(limit: Limit, flavor: Flavor) -> str:
@@ -70,16 +134,23 @@ def _never(limit: Limit, ask: Ask, flavor: Flavor) -> Denied | None:
     return None
 
 
-def _at_once(
-    limit: Limit, mine: list[Lease], ask: Ask, flavor: Flavor, policy: Policy, now: datetime
+def _with_retry(
+    denied: Denied | None, holding: Holding, ask: Ask, flavor: Flavor, policy: Policy, now: datetime
 ) -> Denied | None:
-    use = use_of(mine)
-    retry = min((expected_end(lease, now, policy.notice) for lease in mine), default=None)
-    holding = _holding(mine)
+    """Asking again helps once something was given back, never where the ask alone is too much."""
+    if denied is None or denied.limit is None:
+        return denied
+    wanted = {"GPUs": ask.count, "MiB": ask.count * flavor.memory, "servers": 1}[denied.unit]
+    if wanted > denied.limit:
+        return denied
+    return replace(denied, retry_at=holding.first_end(policy, now))
+
+
+def _user_over(limit: Limit, mine: Holding, ask: Ask, flavor: Flavor) -> Denied | None:
+    use = mine.use
     if limit.devices is not None and use.devices + ask.count > limit.devices:
-        text = f"Your limit is {plural(limit.devices, 'GPU')}; {holding}."
-        retry = retry if ask.count <= limit.devices else None
-        return Denied(Reason.DEVICE_LIMIT, text, limit.devices, use.devices, "GPUs", retry)
+        text = f"Your limit is {plural(limit.devices, 'GPU')}; {_holding(mine.leases)}."
+        return Denied(Reason.DEVICE_LIMIT, text, limit.devices, use.devices, "GPUs")
     more = ask.count * flavor.memory
     if limit.memory is not None and use.memory + more > limit.memory:
         most = format_memory(limit.memory)
@@ -87,12 +158,11 @@ def _at_once(
             f"Your limit is {most} of GPU memory; you hold {format_memory(use.memory)} "
             f"and asked for {format_memory(more)} more."
         )
-        retry = retry if more <= limit.memory else None
-        return Denied(Reason.MEMORY_LIMIT, text, limit.memory, use.memory, "MiB", retry)
+        return Denied(Reason.MEMORY_LIMIT, text, limit.memory, use.memory, "MiB")
     if limit.servers is not None and use.servers + 1 > limit.servers:
-        text = f"Your limit is {plural(limit.servers, 'server')} with a GPU; {holding}."
-        retry = retry if limit.servers else None
-        return Denied(Reason.SERVER_LIMIT, text, limit.servers, use.servers, "servers", retry)
+        held = _holding(mine.leases)
+        text = f"Your limit is {plural(limit.servers, 'server')} with a GPU; {held}."
+        return Denied(Reason.SERVER_LIMIT, text, limit.servers, use.servers, "servers")
     return None
 
 
@@ -108,24 +178,7 @@ def _holding(mine: list[Lease]) -> str:
     return f"you hold {sum(lease.count for lease in mine)}: {', '.join(parts)}{more}"
 
 
-def _group(
-    ledger: Ledger, policy: Policy, ask: Ask, flavor: Flavor, now: datetime
-) -> Denied | None:
-    for name in ask.groups:
-        limit = policy.groups.get(name)
-        if limit is None:
-            continue
-        held = [lease for lease in ledger.leases.values() if name in lease.ask.groups]
-        if denied := _group_over(name, limit, held, ask, flavor):
-            ends = [expected_end(lease, now, policy.notice) for lease in held]
-            return _with_retry(denied, min(ends, default=None))
-    return None
-
-
-def _group_over(
-    name: str, limit: Limit, held: list[Lease], ask: Ask, flavor: Flavor
-) -> Denied | None:
-    use = use_of(held)
+def _group_over(name: str, limit: Limit, use: Use, ask: Ask, flavor: Flavor) -> Denied | None:
     checks = (
         (limit.devices, use.devices, ask.count, "GPUs"),
         (limit.memory, use.memory, ask.count * flavor.memory, "MiB"),
@@ -133,7 +186,7 @@ def _group_over(
     )
     for most, used, more, unit in checks:
         if most is not None and used + more > most:
-            show = format_memory if unit == "MiB" else (lambda n, unit=unit: f"{n} {unit}")
+            show = format_memory if unit == "MiB" else partial(_counted, word=unit[:-1])
             text = (
                 f"Your group '{name}' may hold {show(most)} together and holds {show(used)}; "
                 f"you asked for {show(more)} more."
@@ -142,5 +195,5 @@ def _group_over(
     return None
 
 
-def _with_retry(denied: Denied, at: datetime | None) -> Denied:
-    return Denied(denied.reason, denied.message, denied.limit, denied.used, denied.unit, at)
+def _counted(number: int, word: str) -> str:
+    return plural(number, word)

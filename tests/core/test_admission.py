@@ -1,5 +1,7 @@
 """Limits, refusals and grants: what an ask is answered, and why."""
 
+from dataclasses import replace
+
 import pytest
 
 from mlhub.core.admission import admit, judge, kept_devices
@@ -96,7 +98,7 @@ def test_leases_of_others_count_for_the_group_but_not_for_the_user():
     other = lease("l", "n1-0", user="bob", groups=("vision",))
     assert verdict(ask(groups=("vision",)), other, everyone=Limit(devices=1)) is None
     denied = verdict(ask(groups=("vision",)), other, groups={"vision": Limit(devices=1)})
-    assert "group 'vision' may hold 1 GPUs together" in denied.message
+    assert "group 'vision' may hold 1 GPU together" in denied.message
 
 
 def admitted(*rows, stock=STOCK, policy=POLICY):
@@ -131,6 +133,54 @@ def test_two_waiting_claims_of_one_user_cannot_pass_their_limit_together():
     policy = Policy(flavors=FLAVORS, everyone=Limit(devices=1))
     changes = admitted(claim("a"), claim("b", server="two"), policy=policy)
     assert len(changes.leases) == 1
+
+
+class Counted(dict):
+    """Leases that count how often they are gone through."""
+
+    looks = 0
+
+    def values(self):
+        self.looks += 1
+        return super().values()
+
+
+def test_a_long_queue_is_gone_through_without_a_look_at_all_leases_for_each_claim():
+    policy = Policy(flavors=FLAVORS, everyone=Limit(devices=2), groups={"vision": Limit(devices=9)})
+    waiting = [claim(f"c{i:03}", user=f"u{i}", groups=("vision",), count=2) for i in range(300)]
+    rows = [lease(f"l{i}", f"n1-{i}", user=f"v{i}", ends_at=NOON + HOUR) for i in range(3)]
+    book = ledger(*rows, *waiting)
+    book = replace(book, leases=Counted(book.leases))
+    assert admit(book, STOCK, policy, "a100", NOON, ids()) == Changes()
+    assert book.leases.looks <= 4
+
+
+def test_a_claim_passed_over_in_a_pass_leaves_its_device_to_the_next_in_the_same_pass():
+    policy = Policy(flavors=FLAVORS, everyone=Limit(devices=1))
+    queue = [claim("a"), claim("b", server="two"), claim("c", user="bob", at=NOON + MINUTE)]
+    changes = admitted(*queue, stock=inventory(*a100s(2)), policy=policy)
+    assert [row.claim_id for row in changes.leases] == ["a", "c"]
+    [noted] = [row for row in changes.claims if row.waiting]
+    assert (noted.id, "Your limit is 1 GPU" in noted.blocked) == ("b", True)
+
+
+def test_a_note_of_being_passed_over_goes_when_the_limit_allows_it_again():
+    told = replace(claim("a"), blocked="Your limit is 1 GPU; you hold 1.")
+    full = [lease(f"l{i}", f"n1-{i}", user="bob") for i in range(4)]
+    [noted] = admitted(told, *full).claims
+    assert (noted.waiting, noted.blocked) == (True, "")
+
+
+def test_a_claim_that_no_node_can_serve_any_more_is_told_so():
+    [noted] = admitted(claim("a", count=3), stock=inventory(*a100s(2))).claims
+    assert "at most 2 of them" in noted.blocked
+
+
+def test_a_group_that_could_never_hold_as_much_is_not_asked_to_try_again():
+    other = lease("l", "n1-0", user="bob", groups=("vision",))
+    rules = {"groups": {"vision": Limit(devices=1)}}
+    assert verdict(ask(count=2, groups=("vision",)), other, **rules).retry_at is None
+    assert verdict(ask(groups=("vision",)), other, **rules).retry_at == other.ends_at
 
 
 def test_sick_devices_and_closed_nodes_are_not_given_out():

@@ -5,7 +5,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlhub.core.queue import forecasts, ordered, plan, supply_of
+from mlhub.core.forecasts import forecasts
+from mlhub.core.queue import ordered, plan, supply_of
 from tests.core.making import HOUR, MINUTE, NOON, a100s, claim, device, lease
 
 NOTICE = 30 * MINUTE
@@ -70,7 +71,7 @@ def test_a_lease_granted_in_the_same_pass_counts_for_the_promise():
 def test_with_few_past_leases_the_promised_end_is_what_is_expected():
     busy = lease("l", "n1-0", ends_at=NOON + 2 * HOUR)
     queue = [claim("a"), claim("b", duration=HOUR)]
-    coming = forecasts(queue, supply(a100s(1), busy), [busy], (), NOON)
+    coming = forecasts(queue, supply(a100s(1), busy), (), NOON)
     assert coming["a"].expected == coming["a"].latest == NOON + 2 * HOUR
     assert coming["b"].expected == NOON + 10 * HOUR
 
@@ -78,14 +79,14 @@ def test_with_few_past_leases_the_promised_end_is_what_is_expected():
 def test_past_durations_make_the_forecast_a_range_within_the_promise():
     busy = lease("l", "n1-0", at=NOON - HOUR, started_at=NOON - HOUR, ends_at=NOON + 7 * HOUR)
     past = tuple(3600.0 * hours for hours in (0.5, 1.5, 2, 2, 2, 3, 3, 4, 6, 8))
-    coming = forecasts([claim("a")], supply(a100s(1), busy), [busy], past, NOON)["a"]
+    coming = forecasts([claim("a")], supply(a100s(1), busy), past, NOON)["a"]
     assert NOON < coming.soonest < coming.expected < coming.latest <= NOON + 7 * HOUR
     assert coming.expected == NOON + 2 * HOUR
 
 
 def test_a_lease_past_its_end_is_expected_to_end_after_the_notice():
     over = lease("l", "n1-0", at=NOON - 9 * HOUR, ends_at=NOON - HOUR)
-    coming = forecasts([claim("a")], supply(a100s(1), over), [over], (), NOON)["a"]
+    coming = forecasts([claim("a")], supply(a100s(1), over), (), NOON)["a"]
     assert coming.expected == NOON + NOTICE
 
 
@@ -117,6 +118,26 @@ def test_no_plan_ever_delays_the_promise_or_books_a_device_twice(running, waitin
         for grant in passed:
             ends_in_time = NOON + grant.claim.ask.duration <= result.promise[0]
             assert ends_in_time or not set(grant.placement.devices) & result.promise[1]
+
+
+class Counted(tuple):
+    """Devices that count how often they are gone through."""
+
+    looks = 0
+
+    def __iter__(self):
+        Counted.looks += 1
+        return super().__iter__()
+
+
+def test_a_long_queue_looks_at_the_devices_for_its_grants_and_not_for_each_claim():
+    busy = [lease(f"l{i}", f"n1-{i}", ends_at=NOON + HOUR) for i in range(3)]
+    queue = [claim(f"c{i:03}", count=4 + i % 2, user=f"u{i}") for i in range(300)]
+    have = supply_of(Counted(a100s(4)), busy, NOON, NOTICE)
+    Counted.looks = 0
+    result = plan(queue, have, NOON)
+    assert (result.grants, result.promise and result.promise[0]) == ((), NOON + HOUR)
+    assert Counted.looks <= 10
 
 
 def test_shared_devices_count_by_their_shares():
