@@ -160,7 +160,9 @@ class ApiRequest(ProgramRequest):
     async def _record(self, route: Route, problem: Problem) -> None:
         subject = f"{route.method} {route.path}"
         try:
-            await self.service.broker.refused(self.who.name, subject, problem.detail)
+            await self.service.broker.refused(
+                self.who.name, subject, problem.detail, kind=problem.kind
+            )
         except (LedgerUnavailable, NotOwner) as error:
             log.warning("%s of %s was refused: %s (%s)", subject, self.who.name, problem, error)
 

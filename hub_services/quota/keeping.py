@@ -96,9 +96,14 @@ class Keeper:
             await asyncio.wait_for(self.sweep.settle(), FAREWELL)
         except TimeoutError:
             log.warning("what was asked of JupyterHub last has not been answered")
+        try:
+            await self.service.broker.record_refusals(all_of_them=True)
+        except (LedgerUnavailable, NotOwner) as error:
+            log.warning("the last refusals are not in the audit: %s", error)
 
     async def _sweep(self) -> float:
         await self.sweep.once()
+        await self.service.broker.record_refusals()
         self.service.vitals.swept()
         return EVERY
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Final
 
+from mlhub.broker.refusals import Refusals
 from mlhub.core.admission import (
     admit,
     flavor_of,
@@ -23,6 +26,8 @@ from mlhub.core.leases import Lease, LeaseStatus, Target
 from mlhub.core.ledger import AuditRecord, Changes, Ledger
 from mlhub.core.policy import Policy
 
+SHORT: Final = 1024  # characters of options that are kept as they are: a form's are fewer
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -33,6 +38,7 @@ class Asked:
     inventory: Inventory
     policy: Policy
     new_id: Callable[[], str]
+    refusals: Refusals
 
 
 def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Changes]:
@@ -43,7 +49,7 @@ def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Chang
     """
     repeated = ledger.claim_by_key(asked.ask.user, asked.key)
     if repeated:
-        if not repeated.ask.same_as(asked.ask):
+        if not _same(repeated.ask, asked.ask):
             raise Conflict("this Idempotency-Key was used for another claim; use a new one")
         return repeated, Changes()
     started = _kept_for(asked, ledger)
@@ -61,6 +67,39 @@ def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Chang
     # One who is refused something else keeps the place that they have.
     kept = claim.state is ClaimState.DENIED
     return claim, changes if kept else replaced + changes
+
+
+def _same(kept: Ask, given: Ask) -> bool:
+    """Whether an ask is the one that is kept, be it whole or without its options."""
+    return kept.same_as(given) or kept.same_as(_brief(given))
+
+
+def _brief(ask: Ask) -> Ask:
+    """The ask with a digest in place of its options, by which they are known again."""
+    if len(ask.options) <= SHORT:
+        return ask
+    digest = hashlib.sha256(ask.options.encode("utf8", "surrogatepass")).hexdigest()
+    return replace(ask, options=json.dumps({"sha256": digest}))
+
+
+def without_spent_options(changes: Changes, ledger: Ledger) -> Changes:
+    """The changes without long options of what is over: only a start that may come needs them.
+
+    Claims and leases that ended are many, and are kept for a day or for ever.
+    """
+    ended = [row for row in changes.leases if not row.live]
+    claims = {row.id: row for row in changes.claims}
+    spent = {row.claim_id for row in ended} | {row.id for row in changes.claims if _failed(row)}
+    for name in spent:
+        claim = claims.get(name) or ledger.claims.get(name)
+        if claim and _brief(claim.ask) is not claim.ask:
+            claims[name] = replace(claim, ask=_brief(claim.ask))
+    leases = (row if row.live else replace(row, ask=_brief(row.ask)) for row in changes.leases)
+    return replace(changes, claims=tuple(claims.values()), leases=tuple(leases))
+
+
+def _failed(claim: Claim) -> bool:
+    return claim.state in {ClaimState.DENIED, ClaimState.CANCELLED}
 
 
 def _patience(asked: Asked, ledger: Ledger) -> Denied | None:
@@ -91,7 +130,7 @@ def _kept_for(asked: Asked, ledger: Ledger) -> Lease | None:
 def _joined(asked: Asked, ledger: Ledger, lease: Lease, now: datetime) -> tuple[Claim, Changes]:
     """A claim by a new key for a lease that is there: it is granted that same lease."""
     claim = Claim(
-        id=asked.new_id(), key=asked.key, ask=asked.ask, priority=0, submitted_at=now,
+        id=asked.new_id(), key=asked.key, ask=_brief(asked.ask), priority=0, submitted_at=now,
         state=ClaimState.GRANTED, decided_at=now, lease_id=lease.id,
     )  # fmt: skip
     return claim, Changes(claims=(claim,), audit=(_record(now, "joined", claim, lease.id),))
@@ -156,8 +195,9 @@ def _refused(asked: Asked, denied: Denied, now: datetime) -> tuple[Claim, Change
         id=asked.new_id(), key=asked.key, ask=asked.ask, priority=0, submitted_at=now,
         state=ClaimState.DENIED, decided_at=now, why=denied.message, told=_dump(denied),
     )  # fmt: skip
-    detail = f"{denied.reason}: {denied.message}"
-    return claim, Changes(claims=(claim,), audit=(_record(now, "denied", claim, detail),))
+    record = _record(now, "denied", claim, f"{denied.reason}: {denied.message}")
+    audit = asked.refusals.note(record, denied.reason, asked.key)
+    return claim, Changes(claims=(claim,), audit=audit)
 
 
 def _record(now: datetime, action: str, claim: Claim, detail: str) -> AuditRecord:

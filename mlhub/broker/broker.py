@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from mlhub.broker.asking import Asked, settled, take_down
+from mlhub.broker.asking import Asked, settled, take_down, without_spent_options
 from mlhub.broker.hardware import Hardware
 from mlhub.broker.outlook import Outlook
 from mlhub.broker.ports import Clock, HolderSource, HubPort, Notifier, Store
+from mlhub.broker.refusals import Refusals
 from mlhub.broker.stepping import look_at, step_all
 from mlhub.core import leases as transitions
 from mlhub.core.admission import admit_all
@@ -61,6 +62,7 @@ class Broker:
         self.policy = policy
         self.new_id = new_id
         self.outlook = Outlook(hardware, policy, clock)
+        self.refusals = Refusals(clock.monotonic)
 
     async def transact(self, decide: Callable[[Ledger, datetime], Decided[T]]) -> T:
         """One transaction of the ledger, in ledger time.
@@ -75,7 +77,7 @@ class Broker:
             if stepped:
                 ledger = ledger.apply(stepped)
             value, changes = decide(ledger, clock.wall)
-            changes = stepped + changes
+            changes = stepped + without_spent_options(changes, ledger)
             return value, changes + Changes(anchor=clock) if changes else changes
 
         return await self.store.update(within)
@@ -90,7 +92,7 @@ class Broker:
         """
         inventory = await self.hardware.inventory()
         await self._look_after(ask)
-        asked = Asked(ask, key, inventory, self.policy, self.new_id)
+        asked = Asked(ask, key, inventory, self.policy, self.new_id, self.refusals)
         claim = await self.transact(lambda ledger, now: take_down(asked, ledger, now))
         decision = await self.standing(claim)
         if not claim.told:
@@ -234,14 +236,30 @@ class Broker:
         if own:
             await self.observe_now(own)
 
-    async def refused(self, actor: str, subject: str, why: str) -> None:
-        """Somebody asked for what is not to be; nothing is changed but the audit."""
-        await self.transact(
-            lambda _, now: (
-                None,
-                Changes(audit=(AuditRecord(now, actor, "refused", subject, detail=why),)),
+    async def refused(self, actor: str, subject: str, why: str, *, kind: str) -> None:
+        """Somebody asked for what is not to be; nothing is changed but the audit.
+
+        The same again within a minute is only counted: see `record_refusals`.
+
+        Args:
+            actor: who asked.
+            subject: for what.
+            why: the reason as they were told.
+            kind: a word for it.
+        """
+        now = self.clock.now()
+        record = AuditRecord(now, actor, "refused", subject, detail=why)
+        noted = self.refusals.note(record, f"{subject} {kind}", self.new_id())
+        if noted:
+            await self.transact(lambda _, at: (None, Changes(audit=(replace(record, at=at),))))
+
+    async def record_refusals(self, *, all_of_them: bool = False) -> None:
+        """Write down how often was refused again what was refused before, minute by minute."""
+        due = self.refusals.due(self.clock.now(), all_of_them=all_of_them)
+        if due:
+            await self.transact(
+                lambda _, at: (None, Changes(audit=tuple(replace(row, at=at) for row in due)))
             )
-        )
 
     async def observe_now(self, leases: list[Lease]) -> None:
         """Look at the holders of these leases now, and free what is no longer held.

@@ -21,6 +21,7 @@ from mlhub.core.quotas import check
 
 log = logging.getLogger(__name__)
 FORGET_EVERY: Final = timedelta(minutes=10)
+DENIED_MEMORY: Final = timedelta(hours=1)  # a denied claim changed nothing: it may be asked anew
 
 
 class Sweep:
@@ -86,7 +87,8 @@ class Sweep:
         if self._forgot_at and now - self._forgot_at < FORGET_EVERY:
             return Changes()
         self._forgot_at = now
-        return Changes(forget=now - self.broker.policy.answer_memory)
+        memory = self.broker.policy.answer_memory
+        return Changes(forget=now - memory, forget_denied=now - min(memory, DENIED_MEMORY))
 
     def _tell_trouble(self, leases: list[Lease]) -> None:
         """Tell a holder once when a device of theirs fails or is gone."""

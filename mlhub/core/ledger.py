@@ -10,7 +10,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from mlhub.core.claims import Claim
+from mlhub.core.claims import Claim, ClaimState
 from mlhub.core.leases import Lease
 from mlhub.core.quantities import gpu_hours
 
@@ -73,7 +73,8 @@ class Changes:
     """What one decision does to the ledger; applied whole or not at all.
 
     Attributes:
-        forget: drop claims decided before that time from the value; kept rows are not touched.
+        forget: drop claims that were decided before that time and hold nothing.
+        forget_denied: the same, of denied ones alone.
     """
 
     claims: tuple[Claim, ...] = ()
@@ -82,6 +83,7 @@ class Changes:
     audit: tuple[AuditRecord, ...] = ()
     anchor: Anchor | None = None
     forget: datetime | None = None
+    forget_denied: datetime | None = None
 
     def __add__(self, later: Changes) -> Changes:
         return Changes(
@@ -91,6 +93,7 @@ class Changes:
             audit=self.audit + later.audit,
             anchor=later.anchor or self.anchor,
             forget=later.forget or self.forget,
+            forget_denied=later.forget_denied or self.forget_denied,
         )
 
     def __bool__(self) -> bool:
@@ -161,15 +164,26 @@ class Ledger:
             self, claims=claims, keys=keys, queue=queue, leases=leases, past=past,
             anchor=changes.anchor or self.anchor, revision=self.revision + 1,
         )  # fmt: skip
-        return after.without_claims_before(changes.forget) if changes.forget else after
+        if not changes.forget:
+            return after
+        return after.without_claims_before(changes.forget, changes.forget_denied)
 
-    def without_claims_before(self, before: datetime) -> Ledger:
-        """Without the claims that were decided before that time and hold nothing."""
+    def without_claims_before(self, before: datetime, denied: datetime | None = None) -> Ledger:
+        """Without the claims that were decided before that time and hold nothing.
+
+        Args:
+            before: of all claims.
+            denied: of denied ones, where that is another time.
+        """
         live = {lease.claim_id for lease in self.leases.values()}
+        times = dict.fromkeys(ClaimState, before) | {ClaimState.DENIED: denied or before}
         kept = {
             key: claim
             for key, claim in self.claims.items()
-            if claim.waiting or key in live or not claim.decided_at or claim.decided_at >= before
+            if claim.waiting
+            or key in live
+            or not claim.decided_at
+            or claim.decided_at >= times[claim.state]
         }
         keys = {(claim.ask.user, claim.key): claim.id for claim in kept.values()}
         return replace(self, claims=kept, keys=keys)

@@ -10,7 +10,8 @@ from tests.core.making import HOUR, NOON
 
 def does(*, value=None, **changes):
     """A decision that makes these changes."""
-    rows = {name: v if name in ("anchor", "forget") else tuple(v) for name, v in changes.items()}
+    times = ("anchor", "forget", "forget_denied")
+    rows = {name: v if name in times else tuple(v) for name, v in changes.items()}
     return lambda ledger, anchor: (value, Changes(**rows))
 
 

@@ -66,7 +66,7 @@ async def test_only_what_is_live_or_remembered_is_read_at_a_start(url, opened):
     assert ledger == before
     assert set(ledger.claims) == {"waits", "claim-held"}
     assert ledger.past["a100"] == tuple(float(n) for n in range(230 - PAST_KEPT, 230))
-    assert count(url, tables.claims) == 32
+    assert count(url, tables.claims) == 2
 
 
 async def test_a_hundred_at_once_share_a_few_commits(url, opened):

@@ -175,6 +175,15 @@ async def test_a_key_can_be_used_again_once_its_claim_is_forgotten(store):
     assert (await store.snapshot()).claim_by_key("ada", "key-c1") == new
 
 
+async def test_a_denied_claim_may_be_forgotten_earlier_than_others(store):
+    left = replace(denied(claim("left")), state=ClaimState.CANCELLED)
+    await store.update(does(claims=[denied(claim("denied")), left]))
+    await store.update(does(forget=NOON - HOUR, forget_denied=NOON))
+    assert set((await store.snapshot()).claims) == {"left", "denied"}
+    await store.update(does(forget=NOON - HOUR, forget_denied=NOON + HOUR))
+    assert set((await store.snapshot()).claims) == {"left"}
+
+
 async def test_a_claim_that_waits_or_holds_a_lease_is_never_forgotten(store):
     holding = replace(denied(claim("claim-l1")), state=ClaimState.GRANTED, lease_id="l1")
     await store.update(does(claims=[claim("c1"), holding], leases=[lease("l1", "a")]))

@@ -1,12 +1,14 @@
 """Claims, queue, leases and the sweep, as people meet them."""
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
 
 from mlhub.adapters.rehearsal import Server
 from mlhub.broker.ports import HubUser, Page
+from mlhub.core.claims import Ask
 from mlhub.core.decisions import Denied, Granted, Queued, Reason
 from mlhub.core.errors import Conflict
 from mlhub.core.leases import EndReason, LeaseStatus
@@ -42,6 +44,64 @@ async def test_a_denial_is_repeated_word_for_word_for_its_key(world):
     world.lose(0)
     assert await world.ask("a", key="k" * 8, count=3) == first
     assert first.reason is Reason.TOO_MANY
+
+
+async def test_a_denied_claim_may_be_asked_anew_after_an_hour(world):
+    for n in range(5):
+        await world.ask("a", key=f"denied-{n}", count=3)
+    await world.tick()
+    assert len((await world.ledger()).claims) == 5
+    await world.tick(HOUR + MINUTE)
+    assert (await world.ledger()).claims == {}
+    assert isinstance(await world.ask("a", key="denied-0", count=1), Granted)
+
+
+async def with_long_options(world):
+    claims = (await world.ledger()).claims.values()
+    return {claim.ask.user for claim in claims if len(claim.ask.options) > 99}
+
+
+async def test_what_is_over_keeps_no_options_and_its_key_is_known_all_the_same(world):
+    options = json.dumps({"note": "x" * 10_000})
+
+    async def asks(user, options=options, **more):
+        wish = Ask(user, "", "a100", more.pop("count", 1), HOUR, options=options, **more)
+        return await world.broker.claim(wish, f"the-key-of-{user}")
+
+    granted, _ = await asks("a"), await asks("b")
+    waits, denied = await asks("c", wait=True), await asks("d", count=3)
+    left = await asks("e", wait=True)
+    await world.broker.cancel(left.claim.id, by="e")
+    assert await with_long_options(world) == {"a", "b", "c"}
+    assert await asks("d", count=3) == denied
+    with pytest.raises(Conflict):
+        await asks("d", json.dumps({"note": "y" * 10_000}), count=3)
+    lease = (await world.ledger()).leases[granted.lease.id]
+    assert lease.ask.options == options  # a start may still come
+    await world.broker.release(lease.id, by="a")
+    await world.tick(times=2)
+    [(_, over), *_] = await world.store.ended_leases("a", Page())
+    assert len(over.ask.options) < 100
+    assert await with_long_options(world) == {"b", "c"}
+    assert (await asks("a")).reason is Reason.CANCELLED
+    assert (await world.live())["c"].ask.options == waits.claim.ask.options == options
+
+
+async def test_a_loop_of_refusals_is_two_lines_of_audit_a_minute(world):
+    for n in range(50):
+        await world.ask("a", key=f"in-a-loop-{n}", count=3)
+    await world.ask("b", key="only-once", count=3)
+    await world.broker.record_refusals()
+    lines = [row for _, row in await world.store.audit(None, Page())]
+    assert [(row.user, row.action) for row in lines] == [("b", "denied"), ("a", "denied")]
+    world.clock.advance(MINUTE)
+    await world.broker.record_refusals()
+    await world.broker.record_refusals()
+    [(_, line), *others] = await world.store.audit("a", Page())
+    assert len(others) == 1
+    assert line.detail.startswith("49 times more within a minute, the last time: too-many: ")
+    await world.ask("a", key="a-minute-later", count=3)
+    assert len(await world.store.audit("a", Page())) == 3
 
 
 async def test_a_full_house_refuses_with_the_place_one_would_have(world):

@@ -76,7 +76,7 @@ claims = Table(
     Column("id", Text, primary_key=True),
     Column("user_name", Text, nullable=False),
     Column("key", Text, nullable=False),
-    # False once the key may be used again; the row stays.
+    # False in old ledgers: the key may be used again. Such rows are dropped now.
     Column("remembered", Boolean, nullable=False),
     Column("flavor", Text, nullable=False),
     Column("ask", Text, nullable=False),

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, true, update
+from sqlalchemy import Connection, Table, and_, delete, func, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
@@ -32,7 +32,7 @@ class Writes:
         self._leases: dict[str, tuple[Lease, Row]] = {}
         self._usage: list[Row] = []
         self._audit: list[Row] = []
-        self._forget: datetime | None = None
+        self._forget: tuple[datetime, datetime] | None = None
         self._any = False
 
     def __bool__(self) -> bool:
@@ -52,7 +52,8 @@ class Writes:
         self._leases.update(leases)
         self._usage += usage
         self._audit += audit
-        self._forget = changes.forget or self._forget
+        if changes.forget:
+            self._forget = (changes.forget, changes.forget_denied or changes.forget)
         self.anchor = changes.anchor or self.anchor
         self._any = True
 
@@ -63,7 +64,7 @@ class Writes:
         _free(connection, [row.id for row in leases if not row.live and row.id in live])
         self._write_leases(connection)
         if self._forget:
-            _forget(connection, self._forget)
+            _forget(connection, *self._forget)
         _write(connection, _upsert(tables.claims, connection.dialect.name), self._claims.values())
         granted = [row for row in leases if row.live and row.id not in live]
         _write(connection, insert(tables.lease_devices), _slots(connection, granted))
@@ -102,19 +103,17 @@ def _free(connection: Connection, lease_ids: list[str]) -> None:
         connection.execute(delete(table).where(table.c.lease_id.in_(lease_ids)))
 
 
-def _forget(connection: Connection, before: datetime) -> None:
-    """Let the keys be used again of claims that were decided long ago and hold nothing."""
+def _forget(connection: Connection, before: datetime, denied: datetime) -> None:
+    """Drop claims that were decided long ago and hold nothing; what they were given stays."""
     claims, leases = tables.claims, tables.leases
     holding = select(leases.c.claim_id).where(leases.c.ended_number.is_(None))
+    refused = and_(claims.c.state == str(ClaimState.DENIED), claims.c.decided_at < denied)
     connection.execute(
-        update(claims)
-        .where(
-            claims.c.remembered == true(),
+        delete(claims).where(
             claims.c.state != str(ClaimState.QUEUED),
-            claims.c.decided_at < before,
+            or_(claims.c.decided_at < before, refused),
             claims.c.id.not_in(holding),
         )
-        .values(remembered=False)
     )
 
 

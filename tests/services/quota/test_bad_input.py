@@ -109,6 +109,18 @@ async def test_another_media_type_is_refused(desk: Desk):
     assert (answer.status, answer.body["type"]) == (415, "urn:mlhub:problem:not-json")
 
 
+async def test_a_script_that_is_refused_in_a_loop_fills_no_audit(desk: Desk):
+    for n in range(20):
+        answer = await desk.claim("ada", user="bob", server=f"s{n}")
+        assert answer.status == 403
+    await desk.claim("bob", user="ada")
+    await desk.claim("ada", count=0)
+    refused = [row["actor"] for row in await desk.audit()]
+    assert refused == ["ada", "bob", "ada"]
+    await desk.service.broker.record_refusals(all_of_them=True)
+    assert (await desk.audit())[0]["detail"].startswith("19 times more within a minute")
+
+
 @pytest.mark.parametrize(
     ("path", "field"),
     [
