@@ -38,7 +38,9 @@ class PlainHub:
         return session
 
 
-def configuration(home: Path, ports: list[int], stack: Stack, password: str) -> str:
+def configuration(
+    home: Path, ports: list[int], stack: Stack, *, password: str, spawner: str
+) -> str:
     """The jupyterhub_config.py of the peer."""
     wiring = json.loads((stack.home / "run" / "wiring.json").read_text())
     base = f"http://127.0.0.1:{ports[0]}/"
@@ -52,19 +54,22 @@ c.JupyterHub.cookie_secret_file = "{home / "cookie-secret"}"
 c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.password = {password!r}
 c.Authenticator.allow_all = True
-c.JupyterHub.spawner_class = "simple"
+c.JupyterHub.spawner_class = {spawner!r}
+c.Spawner.default_url = "/lab"
 c.Spawner.options_form = {FORM!r}
 """
 
 
 @contextmanager
-def plain_hub(home: Path, stack: Stack) -> Iterator[PlainHub]:
-    """Run it until the block ends."""
+def plain_hub(home: Path, stack: Stack, spawner: str = "simple") -> Iterator[PlainHub]:
+    """Run it until the block ends, with one of JupyterHub's own spawners."""
     home.mkdir(parents=True)
+    home.chmod(0o755)
     ports, token, password = free_internal(3), secrets.token_hex(16), secrets.token_hex(16)
     config = home / "jupyterhub_config.py"
-    config.write_text(configuration(home, ports, stack, password))
-    environment = os.environ | {"CONFIGPROXY_AUTH_TOKEN": token}
+    config.write_text(configuration(home, ports, stack, password=password, spawner=spawner))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"CONFIGPROXY_AUTH_TOKEN": token, "PATH": path}
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "-f", config], cwd=home, env=environment,
