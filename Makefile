@@ -1,4 +1,4 @@
-# Everything a contributor or a newcomer runs: up, down, test, check, bench, soak, fmt, lock.
+# Everything a contributor or a newcomer runs: up, down, test, check, bench, soak, fmt, lock, docs.
 PYTHON ?= python3
 ARGS ?=
 NAME ?=
@@ -6,7 +6,7 @@ NAME ?=
 # The environment may be a link to one that every OS user can enter; its real path is what counts.
 BIN = $$(readlink -f .venv)/bin
 
-.PHONY: up down test check check-gpu bench soak fmt lock screenshots
+.PHONY: up down test check check-gpu bench soak fmt lock docs screenshots
 
 up:
 	@$(PYTHON) tools/environment.py run
@@ -50,6 +50,11 @@ fmt:
 	@$(PYTHON) tools/environment.py test
 	"$(BIN)/ruff" check --fix
 	"$(BIN)/ruff" format
+
+# The parts of the reference that are made from the program: settings and commands.
+docs:
+	@$(PYTHON) tools/environment.py test
+	"$(BIN)/python" tools/reference.py
 
 # Pins every package anew, for Python 3.11 to 3.13. The lists name no package index.
 lock:

@@ -36,7 +36,9 @@ class LocalPasswordSettings(Section):
     password_file: Path | None = Field(
         None, description="default: `sign-in-password` in the state directory"
     )
-    wrong_tries_per_minute: int = Field(10, ge=1, le=600)
+    wrong_tries_per_minute: int = Field(
+        10, ge=1, le=600, description="after these even the right password waits"
+    )
 
 
 class PamSettings(AccessSettings):
@@ -60,8 +62,11 @@ class AuthenticationSettings(Section):
     local_password: Annotated[LocalPasswordSettings | None, BeforeValidator(_on_means_defaults)] = (
         Field(None, description="`true`, or a section")
     )
-    pam: PamSettings | None = None
-    providers: dict[ProviderName, Provider] = Field(default_factory=dict)
+    pam: PamSettings | None = Field(None, description="accounts of this machine; needs root")
+    providers: dict[ProviderName, Provider] = Field(
+        default_factory=dict,
+        description="by a name of yours, which is part of the callback address",
+    )
     manage_groups: bool | None = Field(
         None, description="groups come from the provider; default: true where one gives groups"
     )

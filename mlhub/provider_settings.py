@@ -114,8 +114,8 @@ class ProviderSettings(AccessSettings):
     """What every provider outside this machine shares."""
 
     label: Text | None = Field(None, description="the words on the button, after 'Sign in with'")
-    client_id: Text
-    client_secret: SecretReference
+    client_id: Annotated[Text, Field(description="as the provider gave it")]
+    client_secret: SecretReference = Field(description="as the provider gave it")
     callback_url: WebAddress | None = Field(
         None, description="default: the hub's public address + /hub/<provider>/oauth_callback"
     )
@@ -145,8 +145,10 @@ class ProviderSettings(AccessSettings):
 class GitHubSettings(ProviderSettings):
     """GitHub or GitHub Enterprise; groups are `organisation` and `organisation:team`."""
 
-    type: Literal["github"]
-    url: PrivateAddress = "https://github.com"
+    type: Literal["github"] = Field(description="github")
+    url: PrivateAddress = Field(
+        "https://github.com", description="the address of a GitHub Enterprise server"
+    )
     organizations: frozenset[Text] = Field(
         frozenset(), description="only these become groups: anybody may found one of any name"
     )
@@ -183,14 +185,14 @@ class GoogleDirectory(Section):
 class GoogleSettings(ProviderSettings):
     """Google accounts of the named Workspace domains, with a verified e-mail address."""
 
-    type: Literal["google"]
+    type: Literal["google"] = Field(description="google")
     hosted_domains: frozenset[Domain] = Field(
         frozenset(), description="Google's `hd`; required: without it any Google account counts"
     )
     directory: dict[Domain, GoogleDirectory] = Field(
         default_factory=dict, description="needed for groups; one entry for each domain"
     )
-    nested_groups: bool = False
+    nested_groups: bool = Field(False, description="members of a group's groups count as its own")
 
     @property
     def gives_groups(self) -> bool:
@@ -213,13 +215,25 @@ class GoogleSettings(ProviderSettings):
 class OidcSettings(ProviderSettings):
     """Any OpenID Connect provider: found by its issuer, or by three explicit addresses."""
 
-    type: Literal["oidc"]
-    issuer: PrivateAddress | None = Field(None, description="as in its discovery document")
-    authorize_url: PrivateAddress | None = None
-    token_url: PrivateAddress | None = None
-    userinfo_url: PrivateAddress | None = None
-    scopes: tuple[Text, ...] = ("openid", "profile", "email")
-    username_claim: Text = "preferred_username"
+    type: Literal["oidc"] = Field(description="oidc")
+    issuer: PrivateAddress | None = Field(
+        None, description="as in its discovery document, which tells the three addresses"
+    )
+    authorize_url: PrivateAddress | None = Field(
+        None, description="without `issuer`: where people sign in"
+    )
+    token_url: PrivateAddress | None = Field(
+        None, description="without `issuer`: where the hub gets tokens"
+    )
+    userinfo_url: PrivateAddress | None = Field(
+        None, description="without `issuer`: where the hub asks who they are"
+    )
+    scopes: tuple[Text, ...] = Field(
+        ("openid", "profile", "email"), description="what is asked for"
+    )
+    username_claim: Text = Field(
+        "preferred_username", description="what the user name is made from"
+    )
     subject_claim: Text = Field("sub", description="the claim that never changes for a person")
     groups_claim: Text | None = Field(
         "groups", description="a claim, or a path with dots; null: no groups"

@@ -32,18 +32,20 @@ class FlavorSettings(Section):
 
     name: FlavorName = Field(description="what profiles, limits and the API call it")
     display_name: Text | None = Field(None, description="what people read; default: the name")
-    model: Text = Field("*", description="a shell pattern over the driver's name, case ignored")
+    model: Text = Field("*", description="a shell pattern over the driver's name of it")
     profile: MigProfileName | None = Field(
         None, description="the MIG profile, such as 1g.10gb; none: whole GPUs"
     )
-    sharing: Sharing = Field(Sharing.NONE, description="how one chip serves several leases")
-    memory: Memory = Field(0, description="of one device; 0: not known")
+    sharing: Sharing = Field(Sharing.NONE, description="how one chip serves several leases at once")
+    memory: Memory = Field(
+        0, description="of one device; 0: not known, then limits cannot count it"
+    )
     resource: ResourceName | None = Field(
         None, description="Kubernetes' name for one; default: from `profile` and `sharing`"
     )
     selector: dict[str, str] = Field(default_factory=dict, description="labels that its nodes have")
     price: Decimal = Field(Decimal(0), ge=0, description="credits for one device and hour")
-    description: LongText = ""
+    description: LongText = Field("", description="a line below it")
     max_count: int | None = Field(None, ge=1, description="the most that one claim may ask for")
 
     @property
@@ -93,10 +95,10 @@ class LimitsSettings(Section):
     """Who may hold how much."""
 
     everyone: LimitSettings = Field(
-        default_factory=LimitSettings, description="each person that no other limit applies to"
+        default_factory=LimitSettings, description="each person to whom no other limit applies"
     )
     users: dict[Text, LimitSettings] = Field(
-        default_factory=dict, description="by user name: instead of the others"
+        default_factory=dict, description="by user name: instead of all other limits"
     )
     members: dict[Text, LimitSettings] = Field(
         default_factory=dict,
@@ -110,19 +112,23 @@ class LimitsSettings(Section):
 class TimesSettings(Section):
     """How long things last."""
 
-    duration: SomeTime = Field(timedelta(hours=8), description="of a claim that names none")
+    duration: SomeTime = Field(
+        timedelta(hours=8), description="of a claim that names none, in a profile that names none"
+    )
     claim_window: SomeTime = Field(
         timedelta(minutes=10),
-        description="how long an unopened server from the queue keeps its GPU",
+        description="how long a server from the queue keeps its GPU until its owner opens it",
     )
     notice: Duration = Field(
-        timedelta(minutes=30), description="how long before its end a holder is warned"
+        timedelta(minutes=30),
+        description="how long before its end a holder is warned if somebody waits",
     )
     start_timeout: SomeTime = Field(
-        timedelta(minutes=5), description="how long a granted GPU waits for its server"
+        timedelta(minutes=5), description="how long a granted GPU waits for its server to be there"
     )
     stop_timeout: SomeTime = Field(
-        timedelta(seconds=30), description="how long a server may take to end by itself"
+        timedelta(seconds=30),
+        description="how long a server may take to end by itself, before it is killed",
     )
     answer_memory: SomeTime = Field(
         timedelta(hours=24), description="how long a repeated request gets the answer it got before"

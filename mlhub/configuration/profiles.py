@@ -26,6 +26,7 @@ Slug = Annotated[
     str, *spelled(r"[a-z0-9][a-z0-9-]{0,62}", "use small letters, digits and '-', such as minimal")
 ]
 PLACEHOLDER: Final = "{value}"
+DEFAULT_PROFILES: Final = ({"display_name": "JupyterLab", "slug": "jupyterlab", "gpus": "any"},)
 RESERVED: Final = frozenset({"profile", "duration", "wait"})  # of forms and REST bodies
 RESOURCE_KEYS: Final = ("extra_resource_limits", "extra_resource_guarantees")
 
@@ -42,9 +43,13 @@ def _pattern(text: str) -> str:
 class GpuOverride(Section):
     """How many GPUs of which flavor a choice asks for."""
 
-    flavor: FlavorName | Literal["{value}"] | None = None
+    flavor: FlavorName | Literal["{value}"] | None = Field(
+        None, description="the flavor's name; {value} in an unlisted choice: what was typed"
+    )
     count: Annotated[int, Field(ge=0, le=1024)] | Literal["{value}"] | None = Field(
-        None, description="default: 1; 0: none; {value} in an unlisted choice: what was typed"
+        None,
+        description="how many, all on one node; default: 1; 0: none; {value} in an unlisted "
+        "choice: what was typed",
     )
 
 
@@ -59,42 +64,60 @@ class Override(BaseModel):
 class ProfilePart(Section):
     """What a profile, a choice and an unlisted choice share."""
 
-    display_name: LongText | None = None
-    kubespawner_override: Override = Field(default_factory=Override, description="spawner settings")
+    display_name: LongText | None = Field(None, description="what people read")
+    kubespawner_override: Override = Field(
+        default_factory=Override, description="settings of the spawner"
+    )
 
 
 class Choice(ProfilePart):
-    """One answer to an option."""
+    """One answer to a question."""
 
-    default: bool = False
-    description: LongText | None = None
+    default: bool = Field(False, description="true at one of them at most: it is chosen at first")
+    description: LongText | None = Field(None, description="a line below it")
 
 
 class UnlistedChoice(ProfilePart):
     """An answer in the person's own words."""
 
-    enabled: bool = False
-    display_name_in_choices: Text | None = None
-    validation_regex: Annotated[str, AfterValidator(_pattern)] | None = None
-    validation_message: LongText | None = None
+    enabled: bool = Field(False, description="true allows it")
+    display_name_in_choices: Text | None = Field(
+        None, description="what the choice of it is called"
+    )
+    validation_regex: Annotated[str, AfterValidator(_pattern)] | None = Field(
+        None, description="a regular expression that the whole answer has to match"
+    )
+    validation_message: LongText | None = Field(
+        None, description="what a person is told whose answer does not"
+    )
 
 
 class Option(Section):
     """One question of the form."""
 
-    display_name: LongText | None = None
-    choices: dict[Text, Choice] = Field(default_factory=dict)
-    unlisted_choice: UnlistedChoice | None = None
+    display_name: LongText | None = Field(None, description="the question, as people read it")
+    choices: dict[Text, Choice] = Field(default_factory=dict, description="its answers, by name")
+    unlisted_choice: UnlistedChoice | None = Field(
+        None, description="an answer in the person's own words"
+    )
 
 
 class Profile(ProfilePart):
     """One environment of the form."""
 
-    display_name: Annotated[str, Field(min_length=1, max_length=4000)]
-    slug: Slug | None = Field(None, description="its name in the API; default: from display_name")
-    description: LongText | None = None
-    default: bool = False
-    profile_options: dict[Text, Option] = Field(default_factory=dict)
+    display_name: Annotated[
+        str, Field(min_length=1, max_length=4000, description="what people read")
+    ]
+    slug: Slug | None = Field(
+        None, description="its name in REST bodies and addresses; default: from display_name"
+    )
+    description: LongText | None = Field(None, description="a line below it")
+    default: bool = Field(False, description="true at one of them at most: it is chosen at first")
+    profile_options: dict[Text, Option] = Field(
+        default_factory=dict,
+        description="questions, by name; profile, duration and wait are taken, with `gpus: any` "
+        "also gpu and count",
+    )
     gpus: Literal["any"] | None = Field(
         None, description="any: every flavor of the inventory is offered, and how many of it"
     )
