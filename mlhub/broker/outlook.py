@@ -62,7 +62,7 @@ class Outlook:
             return known
         queue = ordered(ledger.waiting(flavor))
         places = {claim.id: i for i, claim in enumerate(queue, 1)}
-        if known and age < FRESH and places.keys() <= known.forecasts.keys():
+        if known and age < FRESH and places.keys() <= known.places.keys():
             line = Line(ledger.revision, known.made, places, known.forecasts, known.units)
         else:
             line = self._worked_out(flavor, ledger, places)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from mlhub.broker.ports import Clock, HolderSource
+from mlhub.core.admission import pressure
 from mlhub.core.devices import Inventory
 from mlhub.core.leases import Lease
 from mlhub.core.ledger import Changes, Ledger
@@ -58,20 +59,28 @@ def step_all(
     """
     ago = timedelta(seconds=max(0.0, monotonic - sight.begun))
     prices = {flavor.name: flavor.price for flavor in policy.flavors_in(inventory)}
-    waiting: dict[str, int] = {}
-    for claim in ledger.waiting():
-        waiting[claim.ask.flavor] = waiting.get(claim.ask.flavor, 0) + 1
+    pressed = {
+        name: pressure(ledger, inventory, policy, name, now)
+        for name in {row.ask.flavor for row in ledger.leases.values() if _due(row, policy, now)}
+    }
     steps, changes = [], Changes()
     for lease in ledger.leases.values():
         if lease.id not in sight.seen or not _still_said(lease, sight.leases.get(lease.id)):
             continue
+        pressing = pressed.get(lease.ask.flavor)
         step = advance(
-            lease, sight.seen[lease.id], policy=policy, waiting=waiting.get(lease.ask.flavor, 0),
+            lease, sight.seen[lease.id], policy=policy,
+            waiting=pressing.on(lease) if pressing else 0,
             price=prices.get(lease.ask.flavor, Decimal(0)), now=now, ago=ago,
         )  # fmt: skip
         steps.append(step)
         changes += step.changes
     return steps, changes
+
+
+def _due(lease: Lease, policy: Policy, now: datetime) -> bool:
+    """Whether it matters to a lease who waits: near its end, and while its holder is warned."""
+    return lease.warned_at is not None or now >= lease.ends_at - policy.notice
 
 
 def _still_said(lease: Lease, then: Lease | None) -> bool:

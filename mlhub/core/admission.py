@@ -11,7 +11,7 @@ from mlhub.core.claims import Ask, Claim, ClaimState
 from mlhub.core.decisions import Denied, Forecast, Queued, Reason
 from mlhub.core.devices import Flavor, Inventory
 from mlhub.core.forecasts import forecasts
-from mlhub.core.gate import Gate, impossible, most_of
+from mlhub.core.gate import Gate, Pressure, impossible, most_of
 from mlhub.core.leases import Lease
 from mlhub.core.ledger import AuditRecord, Changes, Ledger
 from mlhub.core.placement import free_units, open_devices
@@ -168,6 +168,17 @@ def queue_forecasts(
     have = supply(ledger, inventory, policy, name, now)
     gate = Gate(ledger, policy, flavor, policy.devices_of(name, inventory))
     return forecasts(gate.within(queue, now), have, ledger.past.get(name, ()), now)
+
+
+def pressure(
+    ledger: Ledger, inventory: Inventory, policy: Policy, name: str, now: datetime
+) -> Pressure:
+    """Who of those that wait for a flavor would be helped by the end of a lease of it."""
+    flavor, queue = flavor_of(policy, inventory, name), ledger.waiting(name)
+    if flavor is None or not queue:
+        return Pressure(len(queue), {})
+    devices = policy.devices_of(name, inventory)
+    return Gate(ledger, policy, flavor, devices).pressure(queue, now)
 
 
 def standing(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from mlhub.core.claims import Ask, Claim
@@ -22,7 +25,7 @@ def most_of(flavor: Flavor, devices: Iterable[Device]) -> int:
     return most if flavor.max_count is None else min(most, flavor.max_count)
 
 
-def impossible(ask: Ask, flavor: Flavor, most: int) -> Denied | None:
+def impossible(ask: Ask, flavor: Flavor, most: float) -> Denied | None:
     """The refusal of an ask for more than one claim can ever get, or None."""
     if ask.count <= most:
         return None
@@ -30,7 +33,7 @@ def impossible(ask: Ask, flavor: Flavor, most: int) -> Denied | None:
         f"You asked for {plural(ask.count, 'GPU')} of {flavor.display_name}; "
         f"one server can have at most {most} of them."
     )
-    return Denied(Reason.TOO_MANY, text, limit=most, used=ask.count, unit="GPUs")
+    return Denied(Reason.TOO_MANY, text, limit=int(most), used=ask.count, unit="GPUs")
 
 
 class Gate:
@@ -41,7 +44,9 @@ class Gate:
     ) -> None:
         self._policy = policy
         self._flavor = flavor
-        self._most = most_of(flavor, devices)
+        there = tuple(devices)
+        # Hardware that was not read yet says nothing of how many there are.
+        self._most = most_of(flavor, there) if there else math.inf
         self._held = Held(ledger.leases.values())
 
     def refusal(self, ask: Ask, now: datetime) -> Denied | None:
@@ -57,3 +62,35 @@ class Gate:
     def add(self, lease: Lease) -> None:
         """Count a lease that was just made."""
         self._held.add(lease)
+
+    def pressure(self, queue: Iterable[Claim], now: datetime) -> Pressure:
+        """Who of these claims would be helped by the end of a lease."""
+        free, groups = 0, Counter[str]()
+        for claim in queue:
+            denied = self.refusal(claim.ask, now)
+            if denied is None:
+                free += 1
+            elif denied.reason is Reason.GROUP_LIMIT:
+                groups.update(self._policy.groups.keys() & set(claim.ask.groups))
+        return Pressure(free, groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """How many claims of one flavor wait for a lease to end.
+
+    One that its owner's own limit keeps back would get nothing from the end of somebody's lease.
+
+    Attributes:
+        devices: those that only wait for devices.
+        groups: those that wait for their group to hold less, by group.
+    """
+
+    devices: int
+    groups: Mapping[str, int]
+
+    def on(self, lease: Lease) -> int:
+        """How many wait for that lease."""
+        return self.devices + max(
+            (self.groups.get(name, 0) for name in lease.ask.groups), default=0
+        )

@@ -83,7 +83,7 @@ def advance(
         lease: a live lease.
         seen: what was observed of its holder.
         policy: the times that apply.
-        waiting: how many claims wait for its flavor.
+        waiting: how many claims wait for its end: see `Pressure`.
         price: credits for one device and hour.
         now: the ledger's time.
         ago: how long before `now` the observer began to look; what it then saw is not believed

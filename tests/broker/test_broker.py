@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -406,3 +407,16 @@ async def test_ending_an_old_lease_does_not_stop_the_server_that_was_started_aga
     assert ("a", "") in world.hub.servers
     await world.tick(times=40)
     assert world.hub.servers.keys() == {("a", "")}
+
+
+async def test_a_lease_goes_on_past_its_end_while_only_one_over_their_own_limit_waits():
+    world = await World(gpus=2, everyone=Limit(devices=1)).open()
+    await world.spawn("a", hours=1)
+    await world.spawn("b", hours=1)
+    world.broker.policy = replace(world.policy, everyone=Limit(devices=2))
+    await world.ask("b", server="two", wait=True)
+    world.broker.policy = world.policy
+    await world.tick(MINUTE, times=120)
+    assert sorted(await world.live()) == ["a", "b"]
+    [claim] = (await world.ledger()).waiting()
+    assert "Your limit is 1 GPU" in claim.blocked

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mlhub.core.admission import admit, judge, kept_devices
+from mlhub.core.admission import admit, judge, kept_devices, pressure, queue_forecasts
 from mlhub.core.claims import ClaimState
 from mlhub.core.decisions import Reason
 from mlhub.core.devices import Node
@@ -200,3 +200,47 @@ def test_applying_a_grant_twice_to_the_ledger_changes_nothing_more():
     once = book.apply(changes)
     assert once.apply(changes).leases == once.leases
     assert admit(once, STOCK, POLICY, "a100", NOON, ids()) == Changes()
+
+
+def over_their_limit(*, groups=()):
+    """A claim at the head of the queue whose owner holds all that they may."""
+    mine = lease("l", "n1-0", groups=groups, ends_at=NOON + HOUR)
+    return mine, claim("head", count=4, groups=groups, at=NOON - HOUR)
+
+
+ONE_EACH = Policy(flavors=FLAVORS, users={"ada": Limit(devices=1)})
+
+
+def test_nothing_is_kept_for_a_claim_that_is_over_its_owners_limit():
+    book = ledger(*over_their_limit())
+    assert kept_devices(book, STOCK, ONE_EACH, "a100", NOON) == frozenset()
+    assert kept_devices(book, STOCK, POLICY, "a100", NOON)
+
+
+def test_the_next_behind_a_claim_over_its_owners_limit_has_devices_kept():
+    mine, head = over_their_limit()
+    book = ledger(mine, head, claim("big", user="bob", count=4))
+    assert kept_devices(book, STOCK, ONE_EACH, "a100", NOON) == {"GPU-n1-1", "GPU-n1-2", "GPU-n1-3"}
+
+
+def test_a_claim_over_its_owners_limit_pushes_nobodys_forecast_and_has_none():
+    mine, head = over_their_limit()
+    rest = [lease(f"m{i}", f"n1-{i}", user="eve", ends_at=NOON + 9 * HOUR) for i in (1, 2, 3)]
+    book = ledger(mine, head, *rest, claim("next", user="bob"))
+    coming = queue_forecasts(book, STOCK, ONE_EACH, "a100", NOON)
+    assert (list(coming), coming["next"].expected) == (["next"], NOON + HOUR)
+
+
+def test_one_who_is_over_their_own_limit_ends_nobodys_lease_by_waiting():
+    mine, head = over_their_limit()
+    book = ledger(mine, head)
+    assert pressure(book, STOCK, ONE_EACH, "a100", NOON).on(mine) == 0
+    assert pressure(book, STOCK, POLICY, "a100", NOON).on(mine) == 1
+
+
+def test_one_who_waits_for_their_group_to_hold_less_presses_on_the_groups_leases_only():
+    mine, head = over_their_limit(groups=("vision",))
+    other = lease("o", "n1-1", user="eve", groups=("speech",))
+    policy = Policy(flavors=FLAVORS, groups={"vision": Limit(devices=4), "speech": Limit()})
+    pressing = pressure(ledger(mine, other, head), STOCK, policy, "a100", NOON)
+    assert (pressing.on(mine), pressing.on(other)) == (1, 0)
