@@ -15,6 +15,7 @@ from jupyterhub.app import JupyterHub
 from traitlets.config import LazyConfigValue
 
 from mlhub.configuration import Settings, load
+from mlhub.configuration.profiles import DEFAULT_PROFILES
 from mlhub.core.quantities import format_duration, parse_duration
 from mlhub.spawner.banner import simulated
 from mlhub.spawner.wiring import ACTOR, MLFLOW, QUOTA
@@ -33,7 +34,6 @@ START: Final = "start:servers" if HUB_HAS_USER_SCOPES else "servers"
 QUOTA_SCOPES: Final = (
     "list:users", "read:users:groups", "read:users:name", "read:servers", START, "delete:servers",
 )  # fmt: skip
-DEFAULT_PROFILES: Final = ({"display_name": "JupyterLab", "slug": "jupyterlab", "gpus": "any"},)
 DURATIONS: Final = ("1h", "2h", "4h", "8h", "12h", "24h", "72h")
 
 

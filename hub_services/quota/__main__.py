@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hub_services.quota.logs import write_to_stderr
+from hub_services.quota.pace import Pace
 from hub_services.quota.process import live
 from hub_services.quota.service import Service
 from hub_services.quota.sign_in import HubSignIn
@@ -16,6 +17,7 @@ from hub_services.quota.tickets import Tickets, derived
 from mlhub.adapters.hub import HubApi
 from mlhub.bootstrap import build
 from mlhub.configuration import ConfigurationError, load
+from mlhub.configuration.profiles import DEFAULT_PROFILES
 from mlhub.core.errors import BadInput
 
 NEEDED = (
@@ -38,16 +40,19 @@ def service_from(environ: Mapping[str, str]) -> Service:
         if not environ.get(name):
             raise BadInput(name, "it is not set", "start the service by `mlhub up` or by the hub")
     token, base = environ["JUPYTERHUB_API_TOKEN"], environ.get("JUPYTERHUB_BASE_URL", "/")
+    settings = load(environ=environ)
     built = build(
-        load(environ=environ), home=Path(environ["MLHUB_HOME"]), hub_token=token,
+        settings, home=Path(environ["MLHUB_HOME"]), hub_token=token,
         hub_url=environ["JUPYTERHUB_API_URL"], gpus=environ.get("MLHUB_GPUS", ""),
     )  # fmt: skip
-    hub = built.broker.hub
+    hub, pace = built.broker.hub, Pace(built.requests.burst, built.requests.per_second)
     return Service(
         broker=built.broker, history=built.store, bus=built.bus, sign_in=HubSignIn(),
         tickets=Tickets(derived(token, "tickets")), prefix=environ["JUPYTERHUB_SERVICE_PREFIX"],
         hub_prefix=f"{base}hub/", cookie_secret=derived(token, "cookies"), pids=built.pids,
-        usage=built.inventory, closers=(hub.close,) if isinstance(hub, HubApi) else (),
+        pace=pace,
+        usage=built.inventory, profiles=settings.profiles or DEFAULT_PROFILES,
+        closers=(hub.close,) if isinstance(hub, HubApi) else (),
     )  # fmt: skip
 
 

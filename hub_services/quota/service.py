@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from hub_services.quota.metrics import Metrics
+from hub_services.quota.pace import Pace
+from hub_services.quota.recent import Recent
 from hub_services.quota.scene import Picture, Scene
 from hub_services.quota.sign_in import HubSignIn
 from hub_services.quota.tickets import Tickets
@@ -43,6 +45,9 @@ class Service:
         cookie_secret: signs the cookies of people who signed in to this service.
         pids: who a local process is; None where holders are no local processes.
         usage: what runs on the devices; None where nobody can say.
+        recent: how busy the devices were lately.
+        profiles: the environments of the form, as mlhub.yaml has them.
+        pace: how often each user may ask for changes.
         wake: set to sweep at once.
         closing: set when the service stops; open streams end then.
         strays: what uses GPUs without a lease, as it was seen last.
@@ -63,6 +68,9 @@ class Service:
     vitals: Vitals = field(default_factory=Vitals)
     pids: Pids | None = None
     usage: UsageSource | None = None
+    pace: Pace = field(default_factory=Pace)
+    recent: Recent = field(default_factory=Recent)
+    profiles: Sequence[Mapping[str, Any]] = ()
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     strays: tuple[Stray, ...] = ()

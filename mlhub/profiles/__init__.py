@@ -8,6 +8,7 @@ from mlhub.profiles.choosing import Chosen, Pick, resolve
 from mlhub.profiles.merging import merged
 from mlhub.profiles.reading import read_profiles
 from mlhub.profiles.shapes import Choice, Option, Profile, Unlisted
+from mlhub.profiles.switching import instead
 
 __all__ = [
     "Choice",
@@ -18,6 +19,7 @@ __all__ = [
     "Profile",
     "Unlisted",
     "gpu_ask",
+    "instead",
     "merged",
     "read_profiles",
     "resolve",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 
 import pytest
 import requests
@@ -209,3 +210,70 @@ def test_others_neither_see_names_nor_the_operators_page(lab, ada, bob, visit):
     expect(page.locator("body")).not_to_contain_text(ada.name)
     page = stranger.open("services/quota/admin")
     expect(page.locator("body")).to_contain_text("This page is for operators.")
+
+
+def wait_for(lab, first, second):
+    """The first holds both A100; the second waits for one of them."""
+    first.start(A100, 2)
+    page = second.pick(A100)
+    second.press_start()
+    page.wait_for_url("**/services/quota/waiting/**", timeout=START_MS)
+    return page
+
+
+def test_who_waits_starts_with_a_free_gpu_by_one_click_with_the_same_duration(lab, ada, bob, visit):
+    first, second = visit(ada), visit(bob)
+    first.start(A100, 2)
+    page = second.pick(A100)
+    page.select_option("[name=duration]", "2h")
+    second.press_start()
+    page.wait_for_url("**/services/quota/waiting/**", timeout=START_MS)
+    page.get_by_role("button", name="Start with Tesla T4").click()
+    second.wait_for_lab()
+    lease = lab.wait_for_lease(bob, status="active")
+    assert lease["flavor"] == T4
+    lasts = datetime.fromisoformat(lease["ends_at"]) - datetime.fromisoformat(lease["granted_at"])
+    assert lasts == timedelta(hours=2)
+    assert lab.get("queue")["items"] == []
+
+
+def test_who_waits_works_on_cpu_meanwhile_and_is_asked_before_the_switch(
+    lab, ada, bob, visit, picture
+):
+    first, second = visit(ada), visit(bob)
+    page = wait_for(lab, first, second)
+    waiting = page.url
+    page.get_by_role("button", name="Start on CPU").click()
+    second.wait_for_lab()
+    assert [row["position"] for row in lab.get("queue")["items"]] == [1]
+    page.goto(waiting)
+    page.get_by_role("button", name="Start with Tesla T4").click()
+    expect(page.locator("#offer")).to_contain_text("already runs")
+    assert lab.lease_of(bob) is None
+    first.open("services/quota/")
+    first.page.on("dialog", lambda dialog: dialog.accept())
+    first.page.get_by_role("button", name="Stop and give back").click()
+    switch = page.get_by_role("button", name="Stop it and start with the GPU")
+    expect(switch).to_be_visible(timeout=30_000)
+    assert lab.wait_for_lease(bob)["status"] == "held"
+    picture(page, "switch-offer")
+    assert serious(page) == []
+    page.on("dialog", lambda dialog: dialog.accept())
+    switch.click()
+    second.wait_for_lab()
+    lease = lab.wait_for_lease(bob, status="active")
+    assert lease["flavor"] == A100
+    assert lease["from_queue"]
+
+
+def test_the_use_of_the_last_hour_is_drawn_and_said(lab, ada, visit, picture):
+    visitor = visit(ada)
+    visitor.start(A100)
+    page = visitor.open("services/quota/")
+    for minutes in range(1, 4):
+        bars = page.locator(".spark rect")
+        expect(bars).to_have_count(minutes, timeout=25_000)
+        lab.pass_time(61)
+    spark = page.locator(".spark").first
+    expect(spark).to_have_attribute("aria-label", re.compile(r"Use in the last \d+ min \d+ % on"))
+    expect(page.locator(".lease")).to_contain_text("Waiting for this kind")

@@ -1,4 +1,4 @@
-"""Pages that keep themselves up to date: at the cost of one stream, and never against the reader."""
+"""Pages that keep themselves up to date: by one stream, and never against the reader."""
 
 from __future__ import annotations
 

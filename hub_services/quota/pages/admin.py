@@ -19,13 +19,14 @@ class Admin(Visit):
             raise not_allowed("This page is for operators.")
         user, before = self.get_query_argument("user", "")[:255], self._before()
         query = PageQuery(user=user or None, limit=SHOWN, before=before)
+        stock = await self.stock()
         self.show_live(
-            "admin.html",
+            "admin.html", kinds={row.name: row.display_name for row in stock.flavors},
             leases=await self.ask(leases_api.listed, query=LeaseQuery(limit=500)),
             queue=await self.ask(inventory_api.queue, query=QueueQuery()),
             audit=await self.ask(account_api.audit, query=query),
             findings=await self.ask(doctor_api.doctor),
-            stock=await self.stock(), user_filter=user, before=before,
+            stock=stock, user_filter=user, before=before,
         )  # fmt: skip
 
     def _before(self) -> int | None:

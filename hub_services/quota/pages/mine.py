@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from hub_services.quota import account_api, claims_api, leases_api
-from hub_services.quota.answers import MeView
+from hub_services.quota.answers import FlavorView, LeaseView, MeView
 from hub_services.quota.asks import ReleaseAsk, RenewAsk
 from hub_services.quota.pages.visit import Visit
 from hub_services.quota.words import share
@@ -21,8 +23,18 @@ class Mine(Visit):
         flavors = {row.name: row for row in stock.flavors}
         self.show_live(
             "mine.html", me=me, stock=stock, devices=devices, flavors=flavors,
-            limits=_limits(me), server_url=self.server_url,
+            limits=_limits(me), server_url=self.server_url, use=self._use, spent=self._spent,
         )  # fmt: skip
+
+    def _use(self, lease: LeaseView, uuid: str) -> list[float | None]:
+        """How busy a device was in the last hour, since the lease has it."""
+        since = lease.started_at or lease.granted_at
+        return self.service.recent.of(uuid, since=since, now=self.service.now())
+
+    def _spent(self, lease: LeaseView, flavor: FlavorView) -> float:
+        """What a lease has cost so far, in credits."""
+        held = self.service.now() - (lease.started_at or lease.granted_at)
+        return max(0.0, held / timedelta(hours=1)) * flavor.price * lease.count
 
 
 def _limits(me: MeView) -> list[tuple[str, dict, str]]:

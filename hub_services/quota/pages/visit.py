@@ -61,6 +61,11 @@ class Visit(Page):
         name = f"/{quote(server, safe='')}" if server else ""
         return f"{self.service.hub_prefix.removesuffix('hub/')}user/{quote(user, safe='')}{name}/"
 
+    def spawn_url(self, user: str, server: str) -> str:
+        """Where the hub shows the form of a server of somebody."""
+        names = (quote(user, safe=""), quote(server, safe=""))
+        return f"{self.service.hub_prefix}spawn{'/' + '/'.join(names) if server else ''}"
+
     def back_to(self, path: str) -> None:
         """After a form: a page of ours."""
         self.redirect(f"{self.service.prefix}{path}", status=303)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from typing import Final
 
 from hub_services.quota import claims_api
-from hub_services.quota.answers import ClaimView
+from hub_services.quota.answers import ClaimView, FlavorView, InventoryView
+from hub_services.quota.pages.switching import CPU, options_with
 from hub_services.quota.pages.visit import Visit
+from mlhub.broker.ports import ServerState
+from mlhub.core.claims import Claim
+from mlhub.core.errors import HubRefused, HubUnavailable, NotFound
+from mlhub.profiles import GpuAsk
 
-REFRESH = 5  # seconds between two looks where the page's script does not run
+REFRESH: Final = 5  # seconds between two looks where the page's script does not run
 
 
 class Waiting(Visit):
@@ -20,15 +25,46 @@ class Waiting(Visit):
         stock = await self.stock()
         flavor = next((row for row in stock.flavors if row.name == claim.flavor), None)
         mine = self.who.is_user(claim.user)
-        starting = claim.state == "granted" and mine
+        waits = mine and claim.state == "queued"
         self.show_live(
             "waiting.html", claim=claim, claim_id=claim_id, flavor=flavor, mine=mine, stock=stock,
-            free=[row for row in stock.flavors if row.now and row.allowed],
-            follow=self.server_url(claim.user, claim.server) if starting else "",
-            refresh=REFRESH, spawn_url=self._spawn_url(claim),
+            free=await self._free(claim, stock) if waits else [],
+            without=waits and await self._can(claim, None), cpu=CPU,
+            runs=mine and await self._runs(claim), asked=self._asked(stock),
+            follow=self.server_url(claim.user, claim.server) if mine else "",
+            refresh=REFRESH, spawn_url=self.spawn_url(claim.user, claim.server),
         )  # fmt: skip
 
-    def _spawn_url(self, claim: ClaimView) -> str:
-        names = (quote(claim.user, safe=""), quote(claim.server, safe=""))
-        name = "/" + "/".join(names) if claim.server else ""
-        return f"{self.service.hub_prefix}spawn{name}"
+    async def _free(self, claim: ClaimView, stock: InventoryView) -> list[tuple[FlavorView, bool]]:
+        """What could be had now, each with whether the same environment can have it."""
+        return [
+            (row, await self._can(claim, GpuAsk(row.name, claim.count)))
+            for row in stock.flavors
+            if row.now and row.allowed and row.free - row.kept >= claim.count <= row.max_count
+        ]
+
+    async def _can(self, claim: ClaimView, wanted: GpuAsk | None) -> bool:
+        found = await self._kept(claim)
+        return found is not None and options_with(self.service, found, wanted) is not None
+
+    async def _kept(self, claim: ClaimView) -> Claim | None:
+        try:
+            return await self.service.broker.find_claim(claim.claim)
+        except NotFound:
+            return None
+
+    async def _runs(self, claim: ClaimView) -> bool:
+        """Whether the claim's server runs already with something else."""
+        held = claim.lease is not None and claim.lease.status == "held"
+        if not held and claim.state != "queued":
+            return False
+        try:
+            state = await self.service.broker.hub.state(claim.user, claim.server)
+        except (HubUnavailable, HubRefused):
+            return False
+        return state is ServerState.READY
+
+    def _asked(self, stock: InventoryView) -> FlavorView | str:
+        """What the visitor just asked for instead, while a server of theirs runs."""
+        name = self.get_query_argument("instead", "")
+        return name if name == CPU else next((r for r in stock.flavors if r.name == name), "")

@@ -9,20 +9,23 @@
   let timer = 0;
 
   const relative = (then, now) => {
-    const seconds = Math.round((then - now) / 1000);
-    const size = Math.abs(seconds);
-    const [count, unit] = size < 60 ? [seconds, "second"] : size < 3600 ? [seconds / 60, "minute"]
-      : size < 86400 ? [seconds / 3600, "hour"] : [seconds / 86400, "day"];
-    return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(Math.round(count), unit);
+    const size = Math.abs(then - now) / 60000;
+    if (size < 1) return then < now ? "just now" : "in less than 1 min";
+    const [count, unit] = size < 60 ? [size, "min"] : size < 1440 ? [size / 60, "h"] : [size / 1440, "d"];
+    const text = `${unit === "h" && count < 10 ? Number(count.toFixed(1)) : Math.round(count)} ${unit}`;
+    return then < now ? `${text} ago` : `in ${text}`;
   };
 
+  // In a table how long ago is enough; the clock's time stands behind it, and wherever there is room.
   function tell(block) {
     for (const time of block.querySelectorAll("time")) {
       const at = new Date(time.dateTime);
       const far = Math.abs(at - Date.now()) > 86400000;
       const clock = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+      const short = time.closest("table, .device");
       time.title = at.toLocaleString();
-      time.textContent = far ? at.toLocaleDateString() : `${relative(at, Date.now())} (${clock})`;
+      if (far) time.textContent = at.toLocaleDateString();
+      else time.textContent = short ? relative(at, Date.now()) : `${clock}, ${relative(at, Date.now())}`;
     }
   }
 
@@ -76,7 +79,11 @@
 
   document.addEventListener("submit", (event) => {
     const sure = event.target.dataset.sure;
-    if (sure && !window.confirm(sure)) event.preventDefault();
+    if (sure && !window.confirm(sure)) return event.preventDefault();
+    const { once } = event.target.dataset;
+    const button = once && event.target.querySelector("button");
+    if (button) Object.assign(button, { disabled: true, textContent: once });
+    return undefined;
   });
   document.addEventListener("visibilitychange", ifSeen);
   tell(main);
