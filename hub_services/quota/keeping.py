@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 EVERY: Final = 1.0  # seconds between two sweeps
 SOON: Final = 0.1  # seconds between two sweeps at least, however much happens
 STRAYS_EVERY: Final = 10.0  # seconds between two looks for use outside a lease
+USE_EVERY: Final = 5.0  # seconds between two looks at the clock for a sample of the use
 LONGEST_PAUSE: Final = 10.0  # seconds of back-off at most
 FAREWELL: Final = 5.0  # seconds that what the sweeps began may take to end
 
@@ -70,7 +71,7 @@ async def _pause(seconds: float, wake: asyncio.Event | None) -> None:
 
 
 class Keeper:
-    """Sweeps every second and after each event, and looks for use outside leases."""
+    """Sweeps every second and after each event, and looks at what runs on the devices."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -86,6 +87,7 @@ class Keeper:
         loops = [Loop("sweep", self._sweep, self._swept_badly).run(self.service.wake)]
         if self.service.usage is not None:
             loops.append(Loop("look for strays", self._look, lambda _: None).run())
+            loops.append(Loop("look at the use", self._note_use, lambda _: None).run())
         async with asyncio.TaskGroup() as group:
             for loop in loops:
                 group.create_task(loop)
@@ -130,6 +132,12 @@ class Keeper:
             if _mark(stray) not in known:
                 self._tell(stray)
         return STRAYS_EVERY
+
+    async def _note_use(self) -> float:
+        """How busy the devices are, for the pictures of the last hour."""
+        service = self.service
+        service.recent.note(await service.picture.load(service.usage), service.now())
+        return USE_EVERY
 
     def _tell(self, stray: Stray) -> None:
         log.warning("%s", stray.for_admin())

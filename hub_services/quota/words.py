@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,12 +19,28 @@ STATES: Final = {
     "out-of-service": "out of service",
 }
 
+DEEDS: Final = {
+    "queued": "joined the queue",
+    "joined": "took the GPU that was kept",
+    "granted": "gave a GPU",
+    "active": "saw the server run",
+    "used": "saw the owner come",
+    "renewed": "let it end later",
+    "warned": "warned the holder",
+    "extended": "let it go on: nobody waits",
+    "ending": "stops the server",
+    "ended": "saw the end",
+    "cancelled": "left the queue",
+    "denied": "was refused",
+    "refused": "was refused",
+}
+
 
 def install(environment: Environment) -> None:
     """Make every filter known to the templates."""
     environment.filters.update(
         clock=clock, memory=format_memory, ordinal=ordinal, about=about, span=span, state=state,
-        plural=plural, percent=percent,
+        plural=plural, percent=percent, use_text=use_text, did=did, bars=bars,
     )  # fmt: skip
 
 
@@ -60,6 +77,34 @@ def state(word: str) -> str:
 def percent(value: float | None) -> str:
     """``12 %``, or that it is not known."""
     return "not known" if value is None else f"{value:.0f} %"
+
+
+def use_text(percents: Sequence[float | None]) -> str:
+    """The use of a device over some minutes, a number for each, as a sentence's part."""
+    known = [value for value in percents if value is not None]
+    if not percents:
+        return "no look at its use yet"
+    if not known:
+        return "how busy it was is not known"
+    mean, most = sum(known) / len(known), max(known)
+    return f"in the last {len(percents)} min {mean:.0f} % on average, {most:.0f} % at most"
+
+
+def bars(percents: Sequence[float | None], *, most: int = 60) -> list[tuple[int, float, bool]]:
+    """A picture of those numbers: place, height from 0 to 100 and whether it is known, by minute.
+
+    The latest stands at the right end of `most` places.
+    """
+    first = most - len(percents)
+    return [
+        (first + index, 4.0 if value is None else max(4.0, value), value is not None)
+        for index, value in enumerate(percents)
+    ]
+
+
+def did(action: str) -> str:
+    """What a record of the audit says was done, in words."""
+    return DEEDS.get(action, action)
 
 
 def share(used: int, limit: int | None) -> dict[str, Any]:
