@@ -165,7 +165,8 @@
     if (!claim) return;
     const link = place.querySelector("a");
     link.href = `${data.pages}waiting/${encodeURIComponent(claim.id)}`;
-    link.textContent = `You are ${mlhubWords.ordinal(claim.position)} in the queue for ${claim.flavor}`;
+    const flavor = known.flavors.find((row) => row.name === claim.flavor)?.display_name ?? claim.flavor;
+    link.textContent = `You are ${mlhubWords.ordinal(claim.position)} in the queue for ${flavor}`;
   }
 
   function showAge(problem) {
