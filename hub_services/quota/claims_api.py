@@ -11,11 +11,9 @@ from hub_services.quota.identity import Identity
 from hub_services.quota.problems import Problem, bad_input, not_allowed
 from hub_services.quota.routes import Call, Reply
 from hub_services.quota.views import claim_view
-from mlhub.broker.ports import Page
 from mlhub.core.claims import Ask, Claim
 from mlhub.core.decisions import Decision, Denied, Granted, Queued, Reason
 from mlhub.core.errors import NotFound
-from mlhub.core.leases import Lease
 from mlhub.core.quantities import parse_duration
 
 STATUS: Final = {
@@ -67,14 +65,8 @@ async def _standing(call: Call, claim: Claim) -> Any:
     decision = await call.service.broker.standing(claim)
     scene = await call.service.look()
     over = claim.lease_id and isinstance(decision, Denied)
-    ended = await _ended(call, claim) if over else None
+    ended = await call.service.history.ended_lease(claim.lease_id) if over else None
     return claim_view(scene.ledger.claims.get(claim.id, claim), decision, scene.facts(), ended)
-
-
-async def _ended(call: Call, claim: Claim) -> Lease | None:
-    """The lease of a claim whose lease is over, if that is not long ago."""
-    rows = await call.service.history.ended_leases(claim.ask.user, Page(limit=50))
-    return next((lease for _, lease in rows if lease.id == claim.lease_id), None)
 
 
 async def _ask(call: Call, body: ClaimAsk) -> Ask:

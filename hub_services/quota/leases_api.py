@@ -16,8 +16,6 @@ from mlhub.core.leases import EndReason, Lease, LeaseStatus
 from mlhub.core.lifecycle import Observation, Presence
 from mlhub.core.quantities import parse_duration
 
-PAGES: Final = 5  # of ended leases that one is looked for in
-PAGE: Final = 100
 NONE: Final = "there is no such lease, or it ended long ago"
 
 
@@ -150,24 +148,11 @@ async def _find(call: Call) -> Lease:
         NotFound: there is none, or they may not.
     """
     lease_id = call.path["lease_id"]
-    ledger = await call.service.broker.store.snapshot()
-    lease = ledger.leases.get(lease_id) or await _ended(call, lease_id)
+    ledger, history = await call.service.broker.store.snapshot(), call.service.history
+    lease = ledger.leases.get(lease_id) or await history.ended_lease(lease_id)
     if lease is None or not call.who.may_see(lease.ask.user):
         raise NotFound(NONE)
     return lease
-
-
-async def _ended(call: Call, lease_id: str) -> Lease | None:
-    user, before = whose(call, None), None
-    for _ in range(PAGES):
-        rows = await call.service.history.ended_leases(user, Page(PAGE, before))
-        for _, lease in rows:
-            if lease.id == lease_id:
-                return lease
-        if len(rows) < PAGE:
-            return None
-        before = rows[-1][0]
-    return None
 
 
 async def _shown(call: Call, lease: Lease) -> LeaseView:

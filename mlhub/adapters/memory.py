@@ -62,6 +62,10 @@ class MemoryStore:
         """Ended leases, of one user or of all."""
         return _paged([(row.ask.user, row) for row in self._ended.values()], user, page)
 
+    async def ended_lease(self, lease_id: str) -> Lease | None:
+        """One ended lease; None when there is none of that id, or it is live."""
+        return self._ended.get(lease_id)
+
     async def usage(self, user: str | None, page: Page) -> list[tuple[int, UsageEntry]]:
         """Usage entries, of one user or of all."""
         return _paged([(row.user, row) for row in self._usage], user, page)

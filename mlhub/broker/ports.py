@@ -61,6 +61,9 @@ class History(Protocol):
     async def ended_leases(self, user: str | None, page: Page) -> list[tuple[int, Lease]]:
         """Ended leases, of one user or of all."""
 
+    async def ended_lease(self, lease_id: str) -> Lease | None:
+        """One ended lease; None when there is none of that id, or it is live."""
+
     async def usage(self, user: str | None, page: Page) -> list[tuple[int, UsageEntry]]:
         """Usage entries, of one user or of all."""
 

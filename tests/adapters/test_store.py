@@ -151,6 +151,15 @@ async def test_ended_leases_are_listed_newest_first_and_page_by_page(store):
     assert (await store.snapshot()).leases == {}
 
 
+async def test_one_ended_lease_is_found_by_its_id_and_a_live_one_is_not(store):
+    first, second = lease("l1", "a"), lease("l2", "b", user="bob")
+    await store.update(does(leases=[first, second]))
+    await store.update(does(leases=[over(first)]))
+    assert await store.ended_lease("l1") == over(first)
+    for name in ("l2", "none", "", "l1\0", "l\ud8001", "'; --", "é"):
+        assert await store.ended_lease(name) is None, name
+
+
 async def test_usage_and_audit_are_listed_newest_first_and_page_by_page(store):
     row = lease("l1", "a", groups=("lab", "staff"))
     entries = [used(row, hours) for hours in (1, 2, 3)]

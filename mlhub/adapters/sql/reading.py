@@ -67,6 +67,15 @@ def ended_leases(connection: Connection, user: str | None, page: Page) -> Number
     return _page(connection, tables.leases, user, page, lease_of)
 
 
+def ended_lease(connection: Connection, lease_id: str) -> Lease | None:
+    """The ended lease with that id, which may come from anybody."""
+    if not (lease_id.isascii() and lease_id.isprintable()):
+        return None  # not every database takes such a text even in a question
+    statement = select(tables.leases).where(LEASES.id == lease_id, ENDED)
+    row = connection.execute(statement).mappings().first()
+    return lease_of(row) if row else None
+
+
 def usage(connection: Connection, user: str | None, page: Page) -> Numbered[UsageEntry]:
     """Usage entries, the last one first."""
     return _page(connection, tables.usage, user, page, usage_of)

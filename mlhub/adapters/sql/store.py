@@ -119,6 +119,10 @@ class SqlStore:
         """Ended leases, of one user or of all."""
         return await self._read(lambda connection: reading.ended_leases(connection, user, page))
 
+    async def ended_lease(self, lease_id: str) -> Lease | None:
+        """One ended lease; None when there is none of that id, or it is live."""
+        return await self._read(lambda connection: reading.ended_lease(connection, lease_id))
+
     async def usage(self, user: str | None, page: Page) -> list[tuple[int, UsageEntry]]:
         """Usage entries, of one user or of all."""
         return await self._read(lambda connection: reading.usage(connection, user, page))
