@@ -23,6 +23,7 @@ from mlhub.broker.hardware import Hardware
 from mlhub.broker.looking import SharedLook
 from mlhub.broker.ports import Clock
 from mlhub.configuration import Settings
+from mlhub.configuration.flavors import RequestsSettings
 from mlhub.core.errors import BadInput
 from mlhub.core.health import Signs, Verdict
 
@@ -39,6 +40,7 @@ class Built:
         pids: who a local process is, and whether it runs.
         inventory: the devices, and what runs on them.
         bus: what changed, for open pages.
+        requests: how often each user may ask for changes.
     """
 
     broker: Broker
@@ -47,6 +49,7 @@ class Built:
     inventory: AnyInventory
     bus: EventBus
     clock: Clock
+    requests: RequestsSettings
 
 
 def build(settings: Settings, *, home: Path, hub_url: str, hub_token: str, gpus: str = "") -> Built:
@@ -73,7 +76,7 @@ def build(settings: Settings, *, home: Path, hub_url: str, hub_token: str, gpus:
         hub=HubApi(hub_url, hub_token), notifier=bus, clock=clock, policy=settings.policy(),
         new_id=new_id,
     )  # fmt: skip
-    return Built(broker, store, pids, inventory, bus, clock)
+    return Built(broker, store, pids, inventory, bus, clock, settings.limits.requests)
 
 
 def new_id() -> str:

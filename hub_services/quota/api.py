@@ -75,7 +75,10 @@ class ApiRequest(ProgramRequest):
         with self.service.carrying_out():
             try:
                 await self.let_in(route)
-                reply = await route.does(self.call(route, path))
+                self._count(route, self.who.name, hub_side=False)
+                call = self.call(route, path)
+                self._count(route, getattr(call.body, "user", None), hub_side=True)
+                reply = await route.does(call)
             except Exception as error:
                 await self._note(route, error)
                 raise
@@ -95,6 +98,18 @@ class ApiRequest(ProgramRequest):
             raise self.unknown()
         self.who = who
         _check(who, route.right)
+
+    def _count(self, route: Route, user: str | None, *, hub_side: bool) -> None:
+        """Count a request for a change to whom it is for, so that nobody uses up another's share.
+
+        The hub's side asks for many: what it asks for somebody counts to them, and its reports of
+        what became of a server are never refused.
+
+        Raises:
+            Problem: they asked too often.
+        """
+        if user and route.method not in SAFE_METHODS and self.who.acts is hub_side:
+            self.service.pace.count(user)
 
     def call(self, route: Route, path: Mapping[str, str]) -> Call:
         """What was sent, checked.

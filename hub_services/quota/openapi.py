@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 import mlhub
 from hub_services.quota.answers import ProblemView
+from hub_services.quota.origins import SAFE_METHODS
 from hub_services.quota.problems import MEDIA_TYPE
 from hub_services.quota.routes import Call, Reply, Right, Route
 
@@ -124,7 +125,8 @@ def _responses(route: Route) -> dict[str, Any]:
         found[str(status)] = {"description": route.summary, "content": content}
     refused = () if route.right is Right.ANYONE else (401,)
     bodies = (413, 415) if route.body else ()
-    for status in sorted({*EVERYWHERE, *refused, *bodies, *route.problems}):
+    often = () if route.method in SAFE_METHODS else (429,)
+    for status in sorted({*EVERYWHERE, *refused, *bodies, *often, *route.problems}):
         content = {MEDIA_TYPE: {"schema": _ref(ProblemView)}}
         found[str(status)] = {"description": "a problem", "content": content}
     return found

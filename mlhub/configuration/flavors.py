@@ -91,8 +91,15 @@ class LimitSettings(GroupLimitSettings):
         )  # fmt: skip
 
 
+class RequestsSettings(Section):
+    """How often one person may ask for changes by the API: claims, releases, renewals."""
+
+    burst: int = Field(60, ge=1, le=1_000_000_000, description="so many at once")
+    per_second: float = Field(2.0, gt=0, le=1e9, description="so many more each second")
+
+
 class LimitsSettings(Section):
-    """Who may hold how much."""
+    """Who may hold how much, and ask how often."""
 
     everyone: LimitSettings = Field(
         default_factory=LimitSettings, description="each person to whom no other limit applies"
@@ -106,6 +113,9 @@ class LimitsSettings(Section):
     )
     groups: dict[Text, GroupLimitSettings] = Field(
         default_factory=dict, description="by group name: for all members together"
+    )
+    requests: RequestsSettings = Field(
+        default_factory=RequestsSettings, description="how often each person may ask for changes"
     )
 
 

@@ -37,7 +37,7 @@ class Settings(Section):
         (), description="the environments of the form, as KubeSpawner's profile_list"
     )
     limits: LimitsSettings = Field(
-        default_factory=LimitsSettings, description="who may hold how much"
+        default_factory=LimitsSettings, description="who may hold how much, and ask how often"
     )
     priorities: dict[Text, int] = Field(
         default_factory=dict, description="by group name; higher goes first, else 0"
