@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from hub_services.quota.metrics import Metrics
 from hub_services.quota.pace import Pace
-from hub_services.quota.pace import Pace
 from hub_services.quota.recent import Recent
 from hub_services.quota.scene import Picture, Scene
 from hub_services.quota.sign_in import HubSignIn
@@ -49,7 +48,6 @@ class Service:
         recent: how busy the devices were lately.
         profiles: the environments of the form, as mlhub.yaml has them.
         pace: how often each user may ask for changes.
-        pace: how often each user may ask for changes.
         wake: set to sweep at once.
         closing: set when the service stops; open streams end then.
         strays: what uses GPUs without a lease, as it was seen last.
@@ -70,7 +68,6 @@ class Service:
     vitals: Vitals = field(default_factory=Vitals)
     pids: Pids | None = None
     usage: UsageSource | None = None
-    pace: Pace = field(default_factory=Pace)
     pace: Pace = field(default_factory=Pace)
     recent: Recent = field(default_factory=Recent)
     profiles: Sequence[Mapping[str, Any]] = ()
