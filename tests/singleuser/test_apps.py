@@ -127,7 +127,7 @@ def test_an_app_ends_when_its_server_is_killed() -> None:
     )
     assert server.stdout is not None
     app = psutil.Process(int(server.stdout.readline()))
-    wait_for("the app itself", lambda: "time.sleep" in app.cmdline()[-1])
+    wait_for("the app itself", lambda: "time.sleep" in "".join(app.cmdline()))
     server.send_signal(signal.SIGKILL)
     server.wait()
     server.stdout.close()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,20 @@ from tests.waiting import wait_until
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-TINY = ["/usr/bin/python3", str(HERE / "tiny_server.py")]
+
+
+@cache
+def for_everybody(name: str) -> Path:
+    """A copy of a file of these tests that every OS user can read: a checkout may be closed."""
+    public = Path(tempfile.mkdtemp(prefix="mlhub-tests-"))
+    atexit.register(shutil.rmtree, public)
+    public.chmod(0o755)
+    copy = Path(shutil.copy(HERE / name, public))
+    copy.chmod(0o644)
+    return copy
+
+
+TINY = ["/usr/bin/python3", str(for_everybody("tiny_server.py"))]
 PROFILES = [
     {"display_name": "Python 3", "slug": "python", "default": True, "gpus": "any"},
     {"display_name": "Two at once", "slug": "two", "duration": "2h",
@@ -174,7 +190,8 @@ class SpawnHub:
 
     def start(self) -> None:
         """Starts the hub and waits until it answers."""
-        command = [str(self.python), "-m", "jupyterhub", "-f", str(HERE / "jupyterhub_config.py")]
+        command = [str(self.python), "-m", "jupyterhub", "-f"]
+        command.append(str(for_everybody("jupyterhub_config.py")))
         self.write_token()
         with (self.directory / "hub.log").open("ab") as log:
             more = {"stdout": log, "stderr": log, "cwd": self.directory}
