@@ -14,7 +14,7 @@ from rich.text import Text
 from mlhub.adapters.clock import SystemClock
 from mlhub.cli import screen
 from mlhub.core.decisions import Forecast
-from mlhub.core.quantities import format_duration
+from mlhub.core.quantities import format_duration, format_range, format_wait
 
 WIDE: Final = 400  # columns where nobody looks at a screen: a pipe's reader wants whole words
 SIMULATED: Final = "These GPUs are simulated: no work is really done on them."
@@ -79,8 +79,6 @@ def expected(forecast: Forecast | None, at: datetime) -> str:
     """A forecast with its range: ``about 12 min (5 min - 20 min)``."""
     if forecast is None:
         return "not known"
-    middle = f"about {format_duration(forecast.expected - at)}"
-    soonest, latest = forecast.soonest - at, forecast.latest - at
-    if format_duration(soonest) == format_duration(latest):
-        return middle
-    return f"{middle} ({format_duration(soonest)} - {format_duration(latest)})"
+    middle = format_wait(forecast.expected - at)
+    likely = format_range(forecast.soonest - at, forecast.latest - at, " - ")
+    return f"{middle} ({likely})" if likely else middle

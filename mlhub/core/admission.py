@@ -16,7 +16,7 @@ from mlhub.core.leases import Lease
 from mlhub.core.ledger import AuditRecord, Changes, Ledger
 from mlhub.core.placement import free_units, open_devices
 from mlhub.core.policy import Policy
-from mlhub.core.quantities import format_duration, ordinal
+from mlhub.core.quantities import format_wait, ordinal
 from mlhub.core.queue import Grant, Planner, Supply, ordered, supply_of
 from mlhub.core.quotas import check
 
@@ -44,7 +44,7 @@ def supply(
 ) -> Supply:
     """What there is of a flavor now: its open devices and the leases on them."""
     devices = open_devices(policy.devices_of(name, inventory), inventory)
-    return supply_of(devices, ledger.leases.values(), now, policy.notice)
+    return supply_of(devices, ledger.leases.values(), now, policy)
 
 
 def admit(
@@ -198,7 +198,7 @@ def _place_text(position: int, label: str, coming: Forecast | None, now: datetim
     place = f"You are {ordinal(position)} in the queue for {label}"
     if coming is None:
         return f"{place}; when one will be free is not known."
-    return f"{place}, about {format_duration(coming.expected - now)}."
+    return f"{place}, {format_wait(coming.expected - now)}."
 
 
 def no_room(
@@ -215,7 +215,7 @@ def no_room(
         if free < ask.count or not waiting else f"{free} of {units} {flavor.display_name} are kept "
         "for those who wait"
     )  # fmt: skip
-    about = f", about {format_duration(coming.expected - now)}" if coming else ""
+    about = f", {format_wait(coming.expected - now)}" if coming else ""
     text = f"{state}; you would be {ordinal(waiting + 1)} in the queue{about}."
     retry = coming.expected if coming else None
     return Denied(Reason.NO_CAPACITY, text, units, units - free, "GPUs", retry)

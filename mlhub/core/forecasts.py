@@ -11,6 +11,7 @@ from typing import Final
 
 from mlhub.core.claims import Claim
 from mlhub.core.decisions import Forecast
+from mlhub.core.leases import Target
 from mlhub.core.queue import Occupied, Supply
 
 ENOUGH_PAST: Final = 5  # fewer past leases say less than the promised end does
@@ -73,8 +74,16 @@ def _seats(supply: Supply, history: list[float], now: datetime, quantile: float)
 
 
 def _remaining(row: Occupied, history: list[float], now: datetime, quantile: float) -> float:
-    """Seconds until a lease ends: what past ones that lasted longer had left, at a quantile."""
-    bound = max(0.0, (row.until - now).total_seconds())
+    """Seconds until a lease's devices are free, at a quantile.
+
+    A lease that runs within its promised time may well end before: what past ones that lasted
+    longer had left tells when. One that is past its time goes on until its holder is warned.
+    """
+    if row.until is None:
+        return math.inf
+    bound = (row.until - now).total_seconds()
+    if row.lease.target is Target.ENDED or now >= row.lease.ends_at:
+        return bound
     run = (now - (row.lease.started_at or row.lease.granted_at)).total_seconds()
     longer = bisect_right(history, run)
     if len(history) - longer < ENOUGH_PAST:

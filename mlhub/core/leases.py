@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from mlhub.core.claims import Ask, Placement
 from mlhub.core.errors import Conflict
+
+# After so many times its patience a holder that was to end is no longer expected to.
+STUCK: Final = 4
 
 
 class LeaseStatus(StrEnum):
@@ -176,6 +180,25 @@ def expected_end(lease: Lease, now: datetime, notice: timedelta) -> datetime:
     """When it ends if someone waits: as promised, but never before the holder's notice is over."""
     warned = lease.warned_at or max(now, lease.ends_at - notice)
     return max(lease.ends_at, warned + notice)
+
+
+def free_at(lease: Lease, now: datetime, notice: timedelta, patience: timedelta) -> datetime | None:
+    """When its devices are free at the latest, if someone waits; never before `now`.
+
+    Args:
+        lease: a live lease.
+        now: the ledger's time.
+        notice: how long before the end its holder is warned.
+        patience: how long a holder may take to end before it is ended by force.
+
+    Returns:
+        None when nobody can say: its holder does not end even by force.
+    """
+    if lease.target is not Target.ENDED:
+        promised = expected_end(lease, now, notice)
+        return promised if promised > now else now + patience
+    asked = lease.stop_asked_at or now
+    return None if now > asked + STUCK * patience else max(now, asked + patience)
 
 
 def window_closes(lease: Lease, window: timedelta) -> datetime | None:

@@ -89,6 +89,23 @@ def format_duration(span: timedelta) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def format_wait(span: timedelta) -> str:
+    """A wait in words: ``"about 12 min"``, and ``"less than a minute"`` where it is as short."""
+    return "less than a minute" if _short(span) else f"about {format_duration(span)}"
+
+
+def format_range(low: timedelta, high: timedelta, joined: str) -> str:
+    """How long a wait may be: ``"5 min to 20 min"``, ``"up to 20 min"``; "" if that is no range."""
+    least, most = format_duration(low), format_duration(high)
+    if least == most or _short(high):
+        return ""
+    return f"up to {most}" if _short(low) else f"{least}{joined}{most}"
+
+
+def _short(span: timedelta) -> bool:
+    return round(span.total_seconds()) < 60
+
+
 def gpu_hours(devices: int, span: timedelta) -> Decimal:
     """Device-hours: ``devices`` held for ``span``, to a millionth of an hour."""
     exact = Decimal(devices) * Decimal(str(span.total_seconds())) / Decimal(3600)

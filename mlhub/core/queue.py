@@ -6,12 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from mlhub.core.claims import Claim, Placement
 from mlhub.core.devices import Device
-from mlhub.core.leases import Lease, expected_end
+from mlhub.core.leases import Lease, free_at
 from mlhub.core.placement import place, with_room
+from mlhub.core.policy import Policy
 
 Promise = tuple[datetime, frozenset[str]]
 
@@ -43,11 +44,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Occupied:
-    """A live lease, those of the devices that it is on, and until when it is expected to be."""
+    """A live lease on some of the devices.
+
+    Attributes:
+        devices: those of them that it is on.
+        until: when they are expected to be free; None when nobody can say.
+    """
 
     lease: Lease
     devices: tuple[str, ...]
-    until: datetime
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,12 @@ class Supply:
 
     @property
     def ends(self) -> list[tuple[datetime, tuple[str, ...]]]:
-        """When devices become free, and which, in the order of time."""
-        return sorted((row.until, row.devices) for row in self.occupied)
+        """When devices become free, and which, in the order of time, where that is known."""
+        return sorted((row.until, row.devices) for row in self.occupied if row.until)
 
 
 def supply_of(
-    devices: tuple[Device, ...], leases: Iterable[Lease], now: datetime, notice: timedelta
+    devices: tuple[Device, ...], leases: Iterable[Lease], now: datetime, policy: Policy
 ) -> Supply:
     """The supply of one flavor from its open devices and all live leases."""
     known = {device.uuid for device in devices}
@@ -82,7 +88,8 @@ def supply_of(
         for uuid in mine:
             taken[uuid] = taken.get(uuid, 0) + 1
         if mine:
-            occupied.append(Occupied(lease, mine, expected_end(lease, now, notice)))
+            until = free_at(lease, now, policy.notice, policy.stop_timeout)
+            occupied.append(Occupied(lease, mine, until))
     return Supply(devices, taken, tuple(occupied))
 
 

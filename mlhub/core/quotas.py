@@ -11,7 +11,7 @@ from typing import Final
 from mlhub.core.claims import Ask
 from mlhub.core.decisions import Denied, Reason
 from mlhub.core.devices import Flavor
-from mlhub.core.leases import Lease, expected_end
+from mlhub.core.leases import Lease, free_at
 from mlhub.core.ledger import Ledger
 from mlhub.core.policy import Limit, Policy
 from mlhub.core.quantities import format_duration, format_memory, plural
@@ -53,9 +53,9 @@ class Holding:
         )
 
     def first_end(self, policy: Policy, now: datetime) -> datetime | None:
-        """When the first of them is expected to end; None when nothing is known."""
-        ends = (expected_end(lease, now, policy.notice) for lease in self.leases)
-        return min(ends, default=None)
+        """When the first of them is expected to be over; None when nothing is known."""
+        ends = (free_at(row, now, policy.notice, policy.stop_timeout) for row in self.leases)
+        return min((end for end in ends if end), default=None)
 
 
 class Held:

@@ -9,11 +9,11 @@ from typing import Final
 
 from mlhub.client import FlavorView
 from mlhub.core.decisions import Forecast
-from mlhub.core.quantities import format_duration
+from mlhub.core.quantities import format_range, format_wait
 
 CELLS: Final = 12
 """More devices than these are drawn as shares of so many cells."""
-MINUTES: Final = re.compile(r"\d+ min")
+MINUTES: Final = re.compile(r"^(\d+) min to (\d+ min)$")
 STATES: Final = ("held", "kept", "free", "out")
 
 
@@ -40,19 +40,16 @@ def wait_text(flavor: FlavorView, taken_at: datetime) -> str:
 
 def about_text(forecast: Forecast | None, now: datetime) -> str:
     """``"about 25 min"``; "" when nothing is known."""
-    return f"about {format_duration(forecast.expected - now)}" if forecast else ""
+    return format_wait(forecast.expected - now) if forecast else ""
 
 
 def _range_text(forecast: Forecast | None, now: datetime) -> str:
     if forecast is None:
         return ""
-    low = format_duration(forecast.soonest - now)
-    high = format_duration(forecast.latest - now)
-    if low == high:
-        return about_text(forecast, now)
-    if MINUTES.fullmatch(low) and MINUTES.fullmatch(high):
-        return f"{about_text(forecast, now)}, likely {low.removesuffix(' min')}–{high}"
-    return f"{about_text(forecast, now)}, likely {low} to {high}"
+    likely = format_range(forecast.soonest - now, forecast.latest - now, " to ")
+    likely = MINUTES.sub(r"\1–\2", likely)
+    about = about_text(forecast, now)
+    return f"{about}, likely {likely}" if likely else about
 
 
 def price_text(flavor: FlavorView) -> str:

@@ -12,6 +12,8 @@ from mlhub.core.quantities import (
     credits_for,
     format_duration,
     format_memory,
+    format_range,
+    format_wait,
     gpu_hours,
     ordinal,
     parse_duration,
@@ -86,3 +88,20 @@ def test_numbers_are_said_as_people_do():
         "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th",
     ]  # fmt: skip
     assert (plural(1, "GPU"), plural(2, "GPU")) == ("1 GPU", "2 GPUs")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "less than a minute"), (0, "less than a minute"), (59, "less than a minute"),
+     (60, "about 1 min"), (5400, "about 1 h 30 min")],
+)  # fmt: skip
+def test_a_wait_is_never_said_to_be_nothing(seconds, words):
+    assert format_wait(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(300, 1200, "5 min to 20 min"), (0, 1200, "up to 20 min"), (0, 40, ""), (300, 310, "")],
+)
+def test_a_range_that_begins_at_once_is_told_by_its_end(low, high, words):
+    assert format_range(timedelta(seconds=low), timedelta(seconds=high), " to ") == words

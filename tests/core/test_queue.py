@@ -2,18 +2,22 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlhub.core.forecasts import forecasts
+from mlhub.core.leases import EndReason, end
+from mlhub.core.policy import Policy
 from mlhub.core.queue import ordered, plan, supply_of
 from tests.core.making import HOUR, MINUTE, NOON, a100s, claim, device, lease
 
 NOTICE = 30 * MINUTE
+SECOND = timedelta(seconds=1)
 
 
 def supply(devices, *leases, now=NOON):
-    return supply_of(tuple(devices), leases, now, NOTICE)
+    return supply_of(tuple(devices), leases, now, Policy())
 
 
 def granted(result):
@@ -90,6 +94,69 @@ def test_a_lease_past_its_end_is_expected_to_end_after_the_notice():
     assert coming.expected == NOON + NOTICE
 
 
+def test_a_lease_past_its_end_is_not_expected_to_end_by_itself_however_long_others_were_held():
+    over = lease("l", "n1-0", at=NOON - 9 * HOUR, ends_at=NOON - HOUR)
+    past = tuple(9 * 3600.0 + i for i in range(1, 20))
+    coming = forecasts([claim("a")], supply(a100s(1), over), past, NOON)["a"]
+    assert (coming.soonest, coming.latest) == (NOON + NOTICE, NOON + NOTICE)
+
+
+def test_few_past_leases_that_lasted_as_long_say_nothing_of_when_one_ends():
+    busy = lease("l", "n1-0", at=NOON - 7 * HOUR, ends_at=NOON + HOUR)
+    past = (600.0,) * 100 + (7 * 3600.0 + 3,)
+    assert forecasts([claim("a")], supply(a100s(1), busy), past, NOON)["a"].expected == NOON + HOUR
+
+
+def ending(*, asked, **more):
+    return end(lease("l", "n1-0", stop_asked_at=asked, **more), EndReason.RELEASED, by="root")
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param(None, NOON + SECOND * 30, id="not asked yet: as long as it may take"),
+        pytest.param(NOON - SECOND * 10, NOON + SECOND * 20, id="what is left of that"),
+        pytest.param(NOON - MINUTE, NOON, id="being ended by force: any moment"),
+    ],
+)
+def test_a_lease_that_ends_is_free_when_its_holder_has_stopped(asked, expected):
+    coming = forecasts([claim("a")], supply(a100s(1), ending(asked=asked)), (), NOON)
+    assert coming["a"].expected == expected
+
+
+def test_when_a_holder_that_does_not_stop_will_is_not_known():
+    stuck = ending(asked=NOON - 3 * MINUTE)
+    other = lease("o", "n1-1", ends_at=NOON + HOUR)
+    queue = [claim("a"), claim("big", count=2, user="bob")]
+    have = supply(a100s(2), stuck, other)
+    assert {name: row.expected for name, row in forecasts(queue, have, (), NOON).items()} == {
+        "a": NOON + HOUR
+    }
+    assert forecasts([claim("a")], supply(a100s(1), stuck), (), NOON) == {}
+
+
+def test_a_lease_that_ends_makes_no_room_for_long_ones_before_the_head():
+    released = ending(asked=NOON)
+    queue = [claim("large", count=2), claim("small", duration=HOUR)]
+    result = plan(queue, supply(a100s(2), released), NOON)
+    assert (granted(result), result.promise and result.promise[0]) == ({}, NOON + SECOND * 30)
+
+
+def test_a_claim_for_many_waits_for_them_on_one_node():
+    held = [lease(f"l{i}", f"n{i}-0", ends_at=NOON + i * HOUR) for i in (1, 2)]
+    devices = [*a100s(2, "n1"), *a100s(2, "n2")]
+    queue = [claim("large", count=2), claim("small", user="bob")]
+    coming = forecasts(queue, supply(devices, *held), (), NOON)
+    assert (coming["large"].expected, coming["small"].expected) == (NOON + HOUR, NOON)
+
+
+def test_a_claim_for_two_shared_gpus_waits_for_two_chips():
+    chips = [device(name, shares=2, sharing="time-slicing") for name in ("n1-0", "n1-1")]
+    held = [lease(f"l{i}", "n1-0", ends_at=NOON + i * HOUR) for i in (1, 2)]
+    coming = forecasts([claim("a", count=2)], supply(chips, *held), (), NOON)
+    assert coming["a"].expected == NOON + HOUR
+
+
 counts = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 600)), max_size=12)
 
 
@@ -133,7 +200,7 @@ class Counted(tuple):
 def test_a_long_queue_looks_at_the_devices_for_its_grants_and_not_for_each_claim():
     busy = [lease(f"l{i}", f"n1-{i}", ends_at=NOON + HOUR) for i in range(3)]
     queue = [claim(f"c{i:03}", count=4 + i % 2, user=f"u{i}") for i in range(300)]
-    have = supply_of(Counted(a100s(4)), busy, NOON, NOTICE)
+    have = supply_of(Counted(a100s(4)), busy, NOON, Policy())
     Counted.looks = 0
     result = plan(queue, have, NOON)
     assert (result.grants, result.promise and result.promise[0]) == ((), NOON + HOUR)

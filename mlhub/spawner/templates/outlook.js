@@ -34,18 +34,23 @@ const mlhubWords = (() => {
 
   const priceText = (flavor) => (Number(flavor.price) ? `${Number(flavor.price).toFixed(2)} /h` : "");
 
+  const short = (seconds) => roundEven(seconds) < 60;
+
   function aboutText(expected, now) {
-    return expected ? `about ${duration(secondsTo(expected.expected, now))}` : "";
+    if (!expected) return "";
+    const wait = secondsTo(expected.expected, now);
+    return short(wait) ? "less than a minute" : `about ${duration(wait)}`;
   }
 
   function likelyText(expected, now) {
     if (!expected) return "";
-    const low = duration(secondsTo(expected.soonest, now));
-    const high = duration(secondsTo(expected.latest, now));
     const about = aboutText(expected, now);
-    if (low === high) return about;
-    const minutes = [low, high].every((text) => /^\d+ min$/.test(text));
-    return `${about}, likely ${minutes ? `${parseInt(low, 10)}–${high}` : `${low} to ${high}`}`;
+    const [low, high] = [expected.soonest, expected.latest].map((at) => secondsTo(at, now));
+    const [least, most] = [low, high].map(duration);
+    if (least === most || short(high)) return about;
+    if (short(low)) return `${about}, likely up to ${most}`;
+    const minutes = [least, most].every((text) => /^\d+ min$/.test(text));
+    return `${about}, likely ${minutes ? `${parseInt(least, 10)}–${most}` : `${least} to ${most}`}`;
   }
 
   function waitText(flavor, now) {
