@@ -10,7 +10,14 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from hub_services.quota.answers import ForecastView
-from mlhub.core.quantities import format_duration, format_memory, ordinal, plural
+from mlhub.core.quantities import (
+    format_duration,
+    format_memory,
+    format_range,
+    format_wait,
+    ordinal,
+    plural,
+)
 
 STATES: Final = {
     "free": "free",
@@ -56,12 +63,9 @@ def about(coming: ForecastView | None, now: datetime) -> str:
     """When something can be expected: ``about 12 min, likely 5 min to 20 min``."""
     if coming is None:
         return "when one will be free is not known"
-    soonest, expected, latest = (
-        format_duration(at - now) for at in (coming.soonest, coming.expected, coming.latest)
-    )
-    if soonest == latest:
-        return f"about {expected}"
-    return f"about {expected}, likely {soonest} to {latest}"
+    likely = format_range(coming.soonest - now, coming.latest - now, " to ")
+    wait = format_wait(coming.expected - now)
+    return f"{wait}, likely {likely}" if likely else wait
 
 
 def span(seconds: float | None) -> str:
