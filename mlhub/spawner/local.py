@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from mlhub.singleuser.environment import (
     server_arguments,
 )
 from mlhub.spawner.leasing import GPULeaseMixin
-from mlhub.spawner.processes import Identified, belonging, is_same, mark_of, signal_all
+from mlhub.spawner.processes import Identified, belonging, end_all, is_same, mark_of
 from mlhub.spawner.refusals import Told
 from mlhub.spawner.wiring import MLFLOW, proxy_url, service
 
@@ -248,13 +247,3 @@ async def answers(host: str, port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-async def end_all(processes: set[Identified], *, patience_s: float) -> None:
-    """Asks processes to end, and kills those that do not within `patience_s` seconds."""
-    deadline = time.monotonic() + patience_s
-    left = signal_all(processes, signal.SIGTERM)
-    while left and time.monotonic() < deadline:
-        await asyncio.sleep(GLANCE_S)
-        left = {process for process in left if is_same(process)}
-    signal_all(left, signal.SIGKILL)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,9 @@ from typing import Final
 
 import psutil
 
+from mlhub.ending import Ending, children_of, send_to
+
+GLANCE_S: Final = 0.05  # seconds between two looks at what is being ended
 START_FIELD: Final = 19  # behind the name in /proc/<pid>/stat: ticks since the machine's start
 
 
@@ -72,7 +77,7 @@ def belonging(server: Identified, lease_id: str, *, uid: int) -> set[Identified]
         if (not taken and _session(process.pid) == server.pid) or _carries(process, lease_id, uid)
     }
     for root in list(found):
-        found |= _descendants(root)
+        found |= _started_by(root)
     return {Identified(pid, mark) for pid in found - {os.getpid()} if (mark := mark_of(pid))}
 
 
@@ -93,19 +98,21 @@ def _carries(process: psutil.Process, lease_id: str, uid: int) -> bool:
         return False
 
 
-def _descendants(pid: int) -> set[int]:
+def _started_by(pid: int) -> set[int]:
     try:
-        return {child.pid for child in psutil.Process(pid).children(recursive=True)}
+        return {child.pid for child in children_of(psutil.Process(pid))}
     except psutil.Error:
         return set()
 
 
-def signal_all(processes: Iterable[Identified], number: int) -> set[Identified]:
-    """Sends a signal to those that still are the same, and returns them."""
-    reached = {process for process in processes if is_same(process)}
-    for process in reached:
-        try:
-            os.kill(process.pid, number)
-        except OSError:
-            continue
-    return reached
+async def end_all(processes: Iterable[Identified], *, patience_s: float) -> None:
+    """Asks processes to end, and kills those that do not within `patience_s` seconds."""
+    ending: Ending[Identified] = Ending(_send, patience_s=patience_s)
+    left = {process for process in processes if is_same(process)}
+    while ending.step(left):
+        await asyncio.sleep(GLANCE_S)
+        left = {process for process in left if is_same(process)}
+
+
+def _send(process: Identified, number: signal.Signals) -> bool:
+    return send_to(process.pid, number, is_same=lambda: is_same(process))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from mlhub.ending import Ending, children_of, send_to
 from mlhub.stack.home import Home
 from mlhub.stack.wiring import load_json, save_json
 
@@ -78,14 +79,6 @@ def find(home: Home) -> set[psutil.Process]:
     return found - spared()
 
 
-def children_of(process: psutil.Process) -> list[psutil.Process]:
-    """Lists what a process started, and what that started; nothing when it has ended."""
-    try:
-        return process.children(recursive=True)
-    except psutil.Error:
-        return []
-
-
 def spared() -> set[psutil.Process]:
     """Ourselves and those who started us: never to be ended, wherever we were started from."""
     me = psutil.Process()
@@ -102,38 +95,20 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float = 5.0) -> list
     Returns:
         Those that are there even so.
     """
-    processes = list(processes)
-    each(processes, "terminate")
-    stubborn = wait_for_end(processes, limit_s=patience_s)
-    each(stubborn, "kill")
-    return wait_for_end(stubborn, limit_s=patience_s)
-
-
-def wait_for_end(processes: list[psutil.Process], *, limit_s: float) -> list[psutil.Process]:
-    """Waits for processes to end; one whose parent has not taken note of its end has ended too.
-
-    Returns:
-        Those that have not ended within `limit_s` seconds.
-    """
-    deadline = time.monotonic() + limit_s
-    alive = [p for p in processes if not is_dead(p)]
-    while alive and time.monotonic() < deadline:
+    ending: Ending[psutil.Process] = Ending(_send, patience_s=patience_s)
+    left = [process for process in processes if not is_dead(process)]
+    while ending.step(left):
         time.sleep(LOOK_EVERY_S)  # not psutil's wait: it would take note of our children's ends
-        alive = [p for p in alive if not is_dead(p)]
-    return alive
+        left = [process for process in left if not is_dead(process)]
+    return left
 
 
-def each(processes: Iterable[psutil.Process], action: str, *words: Any) -> None:
-    """Does one thing to every process that still exists."""
-    for process in processes:
-        try:
-            getattr(process, action)(*words)
-        except psutil.Error:
-            continue
+def _send(process: psutil.Process, number: signal.Signals) -> bool:
+    return send_to(process.pid, number, is_same=process.is_running)
 
 
 def is_dead(process: psutil.Process) -> bool:
-    """Tells whether a process has ended, be it that nobody has taken note of its end yet."""
+    """Tells whether a process has ended, be it that its parent has not taken note of it yet."""
     try:
         return process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
     except psutil.Error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 
+from mlhub.ending import children_of
 from mlhub.stack import leftovers, wiring
 from mlhub.stack.home import Home
 from mlhub.stack.problems import StackProblem
@@ -82,7 +83,7 @@ def look_at(name: str, state: Mapping[str, Any]) -> PartState:
         process = psutil.Process(pid) if pid else None
         if process is None or leftovers.is_dead(process):
             return PartState(name, None, None, starts - 1, 0)
-        family = [process, *leftovers.children_of(process)]
+        family = [process, *children_of(process)]
         memory = sum(map(memory_of, family))
         started = process.create_time()
         return PartState(name, pid, started, starts - 1, memory, state.get("answers"))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from mlhub.ending import children_of
 from mlhub.stack import health, leftovers, logs
 from mlhub.stack.home import Home
 from mlhub.stack.parts import Part
@@ -172,7 +173,7 @@ class Supervisor:
         seen: set[psutil.Process] = set()
         while True:
             self._reap()
-            family = set(leftovers.children_of(psutil.Process()))
+            family = set(children_of(psutil.Process()))
             if family != seen:
                 seen = family
                 leftovers.record(self.home, family)
@@ -229,7 +230,7 @@ class Supervisor:
             await asyncio.wait(running, timeout=PATIENCE_S)
         for task in (*self._tasks, *filter(None, [self._chores])):
             task.cancel()
-        leftovers.record(self.home, leftovers.children_of(psutil.Process()))
+        leftovers.record(self.home, children_of(psutil.Process()))
         await asyncio.to_thread(leftovers.clear, self.home)
         self._reap()
         self.home.states_file.unlink(missing_ok=True)

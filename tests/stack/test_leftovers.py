@@ -13,6 +13,7 @@ import pytest
 
 from mlhub.stack import leftovers
 from mlhub.stack.home import Home, prepare
+from tests.waiting import wait_until
 
 SLEEP = "import time; time.sleep(600)"
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); " + SLEEP
@@ -38,6 +39,8 @@ def start(home: Home) -> Iterator:
             start_new_session=session,
         )
         started.append(process)
+        # For a moment after its start a process has no environment yet.
+        wait_until(lambda: psutil.Process(process.pid).environ(), within_s=10, what="its start")
         return process
 
     yield start
@@ -86,5 +89,5 @@ def test_an_ended_process_counts_as_ended_before_its_parent_takes_note(home: Hom
     ended = start("pass")
     process = psutil.Process(ended.pid)
     ended.stdout.read()
-    assert leftovers.wait_for_end([process], limit_s=5) == []
+    assert leftovers.end([process]) == []
     assert process.status() == psutil.STATUS_ZOMBIE

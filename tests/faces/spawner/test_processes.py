@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from mlhub.core.claims import Placement
-from mlhub.spawner.local import apply_placement, end_all
-from mlhub.spawner.processes import Identified, belonging, is_same, mark_of, signal_all
+from mlhub.spawner.local import apply_placement
+from mlhub.spawner.processes import Identified, belonging, end_all, is_same, mark_of
 from tests.people import Person
 from tests.waiting import wait_until
 
@@ -70,7 +70,7 @@ def test_a_process_is_the_same_while_it_runs_and_no_longer(started: list) -> Non
     assert not is_same(Identified(0, ""))
 
 
-def test_a_server_is_found_with_all_that_it_started(started: list) -> None:
+async def test_a_server_is_found_with_all_that_it_started(started: list) -> None:
     server = run(started, PARENT, env=os.environ | {"MLHUB_LEASE_ID": "lease-of-this-test"})
     near, far = map(int, started[0].stdout.readline().split())
     found = belonging(server, "", uid=os.getuid())
@@ -79,15 +79,16 @@ def test_a_server_is_found_with_all_that_it_started(started: list) -> None:
     started[0].wait()
     assert belonging(server, "", uid=os.getuid()) == identified(near)
     assert belonging(server, "lease-of-this-test", uid=os.getuid()) == identified(near, far)
-    signal_all(identified(near, far), signal.SIGKILL)
+    await end_all(identified(near, far), patience_s=0)
+    assert not (runs(near) or runs(far))
 
 
-def test_a_number_that_another_process_has_now_leads_to_nobody(started: list) -> None:
+async def test_a_number_that_another_process_has_now_leads_to_nobody(started: list) -> None:
     other = run(started, PARENT)
     started[0].stdout.readline()
     former = replace(other, mark="an earlier one")
     assert belonging(former, "", uid=os.getuid()) == set()
-    assert signal_all({former}, signal.SIGKILL) == set()
+    await end_all({former}, patience_s=0)
     assert is_same(other)
 
 
