@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from hub_services.quota.metrics import CONTENT_TYPE
-from hub_services.quota.problems import not_allowed
+from hub_services.quota.problems import Problem, not_allowed
 from hub_services.quota.request import ProgramRequest
 from mlhub.core.errors import LedgerUnavailable, NotOwner
 
@@ -22,17 +22,44 @@ class Health(ProgramRequest):
         self.finish({"status": "alive"})
 
 
-class Ready(ProgramRequest):
-    """Whether the service does its work: it owns the ledger, sees the GPUs, and sweeps."""
+class OperatorsRequest(ProgramRequest):
+    """What is for those who run the machine, whether they come with a token or from within."""
 
-    def get(self) -> None:
+    def is_direct(self) -> bool:
+        """Whether it comes from this machine, and not through a proxy."""
+        forwarded = any(name in self.request.headers for name in FORWARDED)
+        try:
+            return not forwarded and ip_address(self.request.remote_ip or "").is_loopback
+        except ValueError:
+            return False
+
+
+class Ready(OperatorsRequest):
+    """Whether the service does its work: it owns the ledger, sees the GPUs, and sweeps.
+
+    Everybody gets the status and one word. Why not is for operators, and for a direct connection
+    from this machine: it names files, databases and drivers.
+    """
+
+    async def get(self) -> None:
         """Say whether it does, and why not."""
         reasons = self.service.vitals.reasons(self.service.broker.hardware.age)
+        shown = self.is_direct() or await self._is_operator()
         self.set_status(503 if reasons else 200)
-        self.finish({"status": "not ready" if reasons else "ready", "reasons": reasons})
+        word = {"status": "not ready" if reasons else "ready"}
+        self.finish({**word, "reasons": reasons} if shown else word)
+
+    async def _is_operator(self) -> bool:
+        if "Authorization" not in self.request.headers and not self.has_cookie():
+            return False
+        try:
+            who = await self.identify()
+        except Problem:
+            return False  # who asks cannot be told now: the word alone is for everybody
+        return who is not None and who.operator
 
 
-class MetricsPage(ProgramRequest):
+class MetricsPage(OperatorsRequest):
     """What Prometheus scrapes.
 
     It takes a token with the scope ``read:metrics``, or a direct connection from this machine;
@@ -41,18 +68,11 @@ class MetricsPage(ProgramRequest):
 
     async def get(self) -> None:
         """Answer a scrape."""
-        if not self._is_direct():
+        if not self.is_direct():
             await self._need_scope()
         await self._refresh()
         self.set_header("Content-Type", CONTENT_TYPE)
         self.finish(self.service.metrics.text())
-
-    def _is_direct(self) -> bool:
-        forwarded = any(name in self.request.headers for name in FORWARDED)
-        try:
-            return not forwarded and ip_address(self.request.remote_ip or "").is_loopback
-        except ValueError:
-            return False
 
     async def _need_scope(self) -> None:
         who = await self.identify()

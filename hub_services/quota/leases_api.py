@@ -6,7 +6,7 @@ from typing import Final
 
 from hub_services.quota.answers import LeasePage, LeaseView
 from hub_services.quota.asks import LeaseQuery
-from hub_services.quota.problems import Problem, not_allowed
+from hub_services.quota.problems import Problem, bad_input, not_allowed
 from hub_services.quota.routes import Call, Reply
 from hub_services.quota.scene import Scene
 from hub_services.quota.views import lease_view
@@ -82,14 +82,14 @@ async def renew(call: Call) -> Reply:
 async def holder(call: Call) -> Reply:
     """The process that holds it from now on."""
     lease = await _find(call)
-    seen = await _process(call)
+    seen = await _process(call, lease)
     if lease.status is LeaseStatus.ENDED or seen.age is None:
         raise Problem(409, "conflict", "This lease is over: end the process.")
     attached = await call.service.broker.attach(lease.id, holder=seen.holder, age=seen.age)
     return Reply(await _shown(call, attached))
 
 
-async def _process(call: Call) -> Observation:
+async def _process(call: Call, lease: Lease) -> Observation:
     pid: int = call.body.pid
     if call.service.pids is None:
         raise Problem(409, "conflict", "The holders of this service's leases are no processes.")
@@ -98,6 +98,9 @@ async def _process(call: Call) -> Observation:
         raise Problem(503, "unknown-process", "The processes cannot be seen now.", retry_after=2)
     if seen.presence is Presence.GONE:
         raise Problem(409, "no-such-process", f"There is no process {pid} on this machine.")
+    wrong = await call.service.pids.contradiction(pid, lease) if lease.live else ""
+    if wrong:
+        raise bad_input("pid", wrong, "name the process that was started for this lease")
     return seen
 
 
@@ -105,9 +108,21 @@ async def release(call: Call) -> Reply:
     """End a lease; its devices are free when its status is "ended"."""
     lease = await _find(call)
     if lease.live:
+        _need_reason(call, lease)
         await _end(call, lease)
         lease = await _find(call)
     return Reply(await _shown(call, lease))
+
+
+def _need_reason(call: Call, lease: Lease) -> None:
+    """Refuse to end somebody else's lease without a word to them.
+
+    Raises:
+        Problem: an operator gives no reason.
+    """
+    if not (call.who.is_user(lease.ask.user) or call.who.acts or call.body.why.strip()):
+        how = f"say why you end it: {lease.ask.user} is told"
+        raise bad_input("why", "this lease is somebody else's, and no reason is given", how)
 
 
 async def _end(call: Call, lease: Lease) -> None:

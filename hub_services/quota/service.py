@@ -19,6 +19,7 @@ from hub_services.quota.vitals import Vitals
 from mlhub.adapters.notify import EventBus
 from mlhub.broker.broker import Broker
 from mlhub.broker.ports import History, UsageSource
+from mlhub.core.leases import Lease
 from mlhub.core.lifecycle import Observation
 from mlhub.core.strays import Stray
 
@@ -30,6 +31,9 @@ class Pids(Protocol):
 
     async def holder_of(self, pid: int) -> Observation:
         """What holds a lease where this process does; GONE when there is no such process."""
+
+    async def contradiction(self, pid: int, lease: Lease) -> str:
+        """Why that process cannot be the lease's holder; "" where nothing speaks against it."""
 
 
 @dataclass(slots=True)

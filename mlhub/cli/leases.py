@@ -115,7 +115,9 @@ def release(
         str,
         typer.Argument(help="Its id, as `mlhub leases` shows it.", autocompletion=offered),
     ],
-    why: Annotated[str, typer.Option("--why", help="A reason, which its holder is told.")] = "",
+    why: Annotated[
+        str, typer.Option("--why", help="The reason, which its holder is told; operators give one.")
+    ] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Until its GPUs are free.")] = False,
     url: UrlOption = None,
     token_file: TokenFileOption = None,

@@ -161,9 +161,14 @@ class BrokerClient:
         return tuple(found)
 
     async def ready(self) -> tuple[str, ...]:
-        """Why the service cannot do its work just now; empty when it can. It needs no right."""
+        """Why the service cannot do its work just now; empty when it can.
+
+        It needs no right, but the reasons are told to operators only.
+        """
         answer = await self._transport.ask(Request("GET", "/readyz", vital=True))
-        return self._read(Readiness, answer.content).reasons
+        found = self._read(Readiness, answer.content)
+        unready = () if found.status == "ready" else (f"it says: {found.status}",)
+        return found.reasons or unready
 
     async def me(self) -> MeView:
         """The asker: limits, use, claims and leases."""

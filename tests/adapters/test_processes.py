@@ -318,6 +318,23 @@ async def test_only_the_owners_processes_hold_a_lease_or_are_ended_with_it():
         observer.close()
 
 
+async def test_a_holder_is_named_truly_or_not_at_all(observer):
+    with running(lease="L9") as mine, running(lease="L8") as other, running() as free:
+        assert await observer.contradiction(mine.pid, held("L9")) == ""
+        of_another = await observer.contradiction(other.pid, held("L9"))
+        assert of_another == f"process {other.pid} was started for lease L8, not for L9"
+        of_nobody = await observer.contradiction(free.pid, held("L9"))
+        assert of_nobody == f"process {free.pid} was started for no lease, not for L9"
+    assert await observer.contradiction(mine.pid, held("L9")) == "it has ended"
+    somebody_else = ProcessObserver(SystemClock(), uid_of=lambda user: 65534)
+    try:
+        with running(lease="L9") as foreign:
+            wrong = await somebody_else.contradiction(foreign.pid, held("L9"))
+            assert wrong.endswith("not as ada")
+    finally:
+        somebody_else.close()
+
+
 def test_an_environment_is_read_once_for_each_program(tmp_path):
     table = ProcessTable(tmp_path)
     write_process(tmp_path, 7, "odd) name (S 1", environment="A=1\0MLHUB_LEASE_ID=L7\0B=2\0")

@@ -269,10 +269,14 @@ async def test_readiness_is_asked_beside_the_api_and_an_unready_service_is_an_an
     async def ready(service: FaultyService, request: web.Request) -> web.StreamResponse:
         return web.json_response({"status": "ready", "reasons": []})
 
-    async with faulty_service(unready, ready) as service, client_of(service) as client:
+    async def discreet(service: FaultyService, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"status": "not ready"}, status=503)
+
+    async with faulty_service(unready, ready, discreet) as service, client_of(service) as client:
         assert await client.ready() == ("this process does not own the ledger",)
         assert await client.ready() == ()
-    assert service.asked == [("GET", "/services/quota/readyz")] * 2
+        assert await client.ready() == ("it says: not ready",)
+    assert service.asked == [("GET", "/services/quota/readyz")] * 3
 
 
 async def test_a_long_queue_is_read_to_its_end() -> None:

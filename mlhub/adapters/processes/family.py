@@ -62,6 +62,16 @@ class Families:
         """The owner's processes whose environment names the lease."""
         return self._own(lease, look.by_lease.get(lease.id, []))
 
+    def contradiction(self, lease: Lease, process: Seen) -> str:
+        """Why this process is none of the lease's; "" where nothing speaks against it."""
+        if not self._own(lease, [process]):
+            return f"process {process.pid} runs as {process.user}, not as {lease.ask.user}"
+        readable = os.geteuid() in (0, process.uid)
+        if process.lease_id != lease.id and (process.lease_id or readable):
+            named = f"lease {process.lease_id[:40]}" if process.lease_id else "no lease"
+            return f"process {process.pid} was started for {named}, not for {lease.id}"
+        return ""
+
     def to_end(self, lease: Lease, look: Pass, earlier: Iterable[Seen]) -> list[Seen]:
         """All that is to be ended with a lease, the children of its processes among them.
 

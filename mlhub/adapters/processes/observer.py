@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -18,6 +19,7 @@ from mlhub.lane import Lane
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _UNKNOWN: Final = Observation(Presence.UNKNOWN)
+_LOOK_AGAIN: Final = (0.1, 0.3, 0.6)  # seconds: a process that just starts has no environment yet
 
 
 class ProcessObserver:
@@ -68,6 +70,29 @@ class ProcessObserver:
             log.warning("process %d cannot be looked at: %s", pid, error)
             return _UNKNOWN
         return self._there(seen) if seen else Observation(Presence.GONE)
+
+    async def contradiction(self, pid: int, lease: Lease) -> str:
+        """Why a process cannot be the holder of a lease; "" where nothing speaks against it.
+
+        It has to run as the owner's OS user, and to carry the lease's id: as far as that is known.
+        """
+        wrong = await self._contradiction(pid, lease)
+        for pause in _LOOK_AGAIN:
+            if not wrong:
+                break
+            await asyncio.sleep(pause)
+            wrong = await self._contradiction(pid, lease)
+        return wrong
+
+    async def _contradiction(self, pid: int, lease: Lease) -> str:
+        def look() -> str:
+            process = self.table.find(pid)
+            return self._families.contradiction(lease, process) if process else "it has ended"
+
+        try:
+            return await self._do(look)
+        except OSError:
+            return ""  # nobody can say
 
     async def observe(self, leases: Sequence[Lease]) -> dict[str, Observation]:
         """What is seen of each lease's holder, by lease id; one pass over all processes."""

@@ -17,6 +17,7 @@ from hub_services.quota.service import Service
 from hub_services.quota.sign_in import HubSignIn
 from hub_services.quota.tickets import Tickets, derived
 from mlhub.adapters.notify import EventBus
+from mlhub.core.leases import Lease
 from mlhub.core.lifecycle import Observation, Presence
 from tests.broker.world import World
 from tests.services.quota.hub import PREFIX, Hub
@@ -51,6 +52,9 @@ class Processes:
             return Observation(Presence.GONE)
         clock = self.world.clock
         return Observation(Presence.THERE, f"{clock.boot()}/{pid}", age=timedelta(0))
+
+    async def contradiction(self, pid: int, lease: Lease) -> str:
+        return f"process 13 is not {lease.ask.user}'s" if pid == 13 else ""
 
 
 class Desk:

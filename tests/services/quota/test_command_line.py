@@ -64,6 +64,14 @@ async def test_an_operator_releases_a_lease_with_a_reason_that_its_holder_is_tol
     assert [row["why"] for row in over + live] == ["maintenance at noon"]
 
 
+async def test_an_operator_without_a_reason_is_asked_for_one(desk: Desk, ask: Ask) -> None:
+    lease = await desk.lease("ada")
+    ran = await ask("the operator", "release", lease["id"])
+    assert ran.code == 4
+    assert ran.err.count("\n") == 1
+    assert "say why you end it: ada is told" in ran.err
+
+
 async def test_somebody_else_s_lease_is_refused_and_stays(desk: Desk, ask: Ask) -> None:
     lease = await desk.lease("ada")
     ran = await ask("bob", "release", lease["id"])

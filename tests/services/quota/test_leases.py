@@ -46,6 +46,14 @@ async def test_a_holder_that_comes_too_late_is_told_to_end(desk: Desk):
     assert (answer.status, answer.body["detail"]) == (409, "This lease is over: end the process.")
 
 
+async def test_a_process_that_is_not_the_leases_holds_nothing(desk: Desk):
+    lease = await desk.lease("ada")
+    answer = await change(desk, lease["id"], "holder", who="the spawner", pid=13)
+    assert (answer.status, answer.body["field"]) == (422, "pid")
+    assert answer.body["problem"] == "process 13 is not ada's"
+    assert (await desk.ask("GET", f"leases/{lease['id']}", who="ada")).body["status"] == "held"
+
+
 async def test_the_first_use_closes_the_claim_window(desk: Desk):
     lease = await desk.lease("ada")
     first = (await change(desk, lease["id"], "used")).body["used_at"]
@@ -94,6 +102,18 @@ async def test_an_operator_gives_a_reason_that_the_user_is_told(desk: Desk):
     assert me["ended"][0]["why"] == "the machine is needed for the exam"
     assert [row["text"] for row in me["notices"]] == ["the machine is needed for the exam"]
     assert (await desk.ask("GET", "me", who="bob")).body["notices"] == []
+
+
+@pytest.mark.parametrize("who", ["admin", "the operator"])
+async def test_an_operator_who_gives_no_reason_ends_nobodys_lease(desk: Desk, who: str):
+    lease = await running(desk, "ada")
+    for body in ({}, {"why": "  "}):
+        answer = await change(desk, lease, who=who, **body)
+        assert (answer.status, answer.body["field"]) == (422, "why")
+        assert answer.body["remedy"] == "say why you end it: ada is told"
+    assert (await desk.ask("GET", f"leases/{lease}", who="ada")).body["target"] == "active"
+    own = (await desk.lease("admin"))["id"]
+    assert (await change(desk, own, who="admin")).status == 200
 
 
 async def test_the_spawner_frees_the_gpu_of_a_process_that_ended(desk: Desk):

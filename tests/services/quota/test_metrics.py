@@ -71,6 +71,18 @@ async def test_a_service_that_does_not_sweep_is_not_ready(desk: Desk):
     assert (await desk.ask("GET", "/healthz")).status == 200
 
 
+@pytest.mark.parametrize(
+    "who", ["nobody", "ada", "invalid", "the scraper", "the operator", "admin"]
+)  # fmt: skip
+async def test_why_a_service_is_not_ready_is_for_operators(desk: Desk, who: str):
+    headers = {"X-Forwarded-For": "127.0.0.1"}
+    answer = await desk.ask("GET", "/readyz", who=who, headers=headers)
+    assert (answer.status, answer.body["status"]) == (503, "not ready")
+    told = who in ("the operator", "admin")
+    assert ("no sweep went through lately" in str(answer.body)) == told
+    assert told or set(answer.body) == {"status"}
+
+
 async def test_a_service_whose_gpus_are_silent_is_not_ready(desk: Desk):
     await desk.ask("GET", "inventory", who="ada")
     desk.service.vitals.swept()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -57,8 +58,11 @@ def test_metrics_are_closed_through_the_proxy_and_open_past_it(quota: Quota, hub
 def test_a_process_that_runs_holds_its_lease_until_it_ends(quota: Quota, hub: Hub, tokens):
     lease = quota.claim(tokens["ada"], "holding-key").json()["lease"]
     spawner = hub.tokens["spawner"]
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        path = f"leases/{lease['id']}"
+    command, environment = [sys.executable, "-c", "input()"], {"MLHUB_LEASE_ID": lease["id"]}
+    path = f"leases/{lease['id']}"
+    lie = quota.ask("POST", f"{path}/holder", spawner, json={"pid": os.getpid()})
+    assert (lie.status_code, lie.json()["field"]) == (422, "pid")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
         held = quota.ask("POST", f"{path}/holder", spawner, json={"pid": process.pid})
         assert held.json()["status"] == "active"
         early = quota.ask("DELETE", path, spawner)

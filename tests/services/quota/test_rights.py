@@ -50,6 +50,7 @@ TABLE = {
 BODIES = {
     "POST leases/{lease}/renew": {"duration": "8h"},
     "POST leases/{lease}/used": {},
+    "DELETE leases/{lease}": {"why": "the machine is needed"},
     "POST leases/{lease}/holder": {"pid": 7},
     "POST tickets": {"user": "ada"},
     "POST claims": {"flavor": "t4-that-nobody-else-asks-for"},
