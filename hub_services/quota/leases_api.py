@@ -109,8 +109,7 @@ async def release(call: Call) -> Reply:
     lease = await _find(call)
     if lease.live:
         _need_reason(call, lease)
-        await _end(call, lease)
-        lease = await _find(call)
+        lease = await _end(call, lease) or await _find(call)
     return Reply(await _shown(call, lease))
 
 
@@ -125,19 +124,20 @@ def _need_reason(call: Call, lease: Lease) -> None:
         raise bad_input("why", "this lease is somebody else's, and no reason is given", how)
 
 
-async def _end(call: Call, lease: Lease) -> None:
+async def _end(call: Call, lease: Lease) -> Lease | None:
+    """What became of it; None where only the ledger can tell."""
     broker, reason = call.service.broker, _end_reason(call, lease)
     try:
         ending = await broker.release(
             lease.id, by=_by(call, lease), why=call.body.why, reason=reason
         )
     except NotFound:
-        return  # its end was observed meanwhile
+        return None  # its end was observed meanwhile
     # A server that is on its way would start on devices that are someone else's by then: only
     # the spawner knows that none comes any more.
-    if ending.holder or call.who.acts:
-        await broker.observe_now([ending])
+    seen = await broker.observe_now([ending]) if ending.holder or call.who.acts else []
     call.service.wake.set()
+    return seen[0] if seen else None
 
 
 def _by(call: Call, lease: Lease) -> str:

@@ -261,10 +261,11 @@ class Broker:
                 lambda _, at: (None, Changes(audit=tuple(replace(row, at=at) for row in due)))
             )
 
-    async def observe_now(self, leases: list[Lease]) -> None:
+    async def observe_now(self, leases: list[Lease]) -> list[Lease]:
         """Look at the holders of these leases now, and free what is no longer held.
 
-        What a lease asks of the world is left to the sweep, which does it.
+        What a lease asks of the world is left to the sweep, which does it. Those that changed
+        are answered, as they are now.
         """
         sight = await look_at(leases, self.holders, self.clock)
         held = {lease.id for lease in leases if lease.status is LeaseStatus.HELD}
@@ -280,9 +281,11 @@ class Broker:
                 now=now, monotonic=self.clock.monotonic(),
             )  # fmt: skip
 
-        if gone:
-            steps = await self.transact(decide)
-            self.announce(step.lease for step in steps if step.changes)
+        if not gone:
+            return []
+        changed = [step.lease for step in await self.transact(decide) if step.changes]
+        self.announce(changed)
+        return changed
 
     async def postpone(self, lease_id: str) -> Lease:
         """The hub could not be asked to start a server: that costs its owner neither try nor time.
