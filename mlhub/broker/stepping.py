@@ -6,14 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 from mlhub.broker.ports import Clock, HolderSource
 from mlhub.core.admission import pressure
-from mlhub.core.devices import Inventory
+from mlhub.core.devices import Health, Inventory
 from mlhub.core.leases import Lease
 from mlhub.core.ledger import Changes, Ledger
 from mlhub.core.lifecycle import Observation, Step, advance
 from mlhub.core.policy import Policy
+
+PART: Final = Decimal("0.0001")  # how exactly a part of a lease's devices is priced
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ def step_all(
         step = advance(
             lease, sight.seen[lease.id], policy=policy,
             waiting=pressing.on(lease) if pressing else 0,
-            price=prices.get(lease.ask.flavor, Decimal(0)), now=now, ago=ago,
+            price=prices.get(lease.ask.flavor, Decimal(0)) * _working(lease, inventory),
+            now=now, ago=ago,
         )  # fmt: skip
         steps.append(step)
         changes += step.changes
@@ -81,6 +85,18 @@ def step_all(
 def _due(lease: Lease, policy: Policy, now: datetime) -> bool:
     """Whether it matters to a lease who waits: near its end, and while its holder is warned."""
     return lease.warned_at is not None or now >= lease.ends_at - policy.notice
+
+
+def _working(lease: Lease, inventory: Inventory) -> Decimal:
+    """The part of its devices that are there: what is lost is held, and costs nothing.
+
+    While the hardware cannot be asked nothing counts as lost.
+    """
+    devices = (device for device in inventory.devices if device.health is not Health.LOST)
+    there = len({device.uuid for device in devices} & set(lease.placement.devices))
+    if inventory.problem or there == lease.count:
+        return Decimal(1)
+    return (Decimal(there) / lease.count).quantize(PART)
 
 
 def _still_said(lease: Lease, then: Lease | None) -> bool:

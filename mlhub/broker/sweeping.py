@@ -11,6 +11,7 @@ from typing import Final
 from mlhub.broker.broker import Broker, Decided
 from mlhub.broker.ports import ServerState
 from mlhub.broker.stepping import Sight, look_at, step_all
+from mlhub.broker.troubles import Troubles
 from mlhub.core.admission import admit_all, flavor_of
 from mlhub.core.errors import HubRefused, HubUnavailable, NotFound
 from mlhub.core.leases import EndReason, Lease, LeaseStatus, Target
@@ -31,7 +32,7 @@ class Sweep:
         self.broker = broker
         self._busy: set[tuple[str, Effect]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._told: dict[tuple[str, str], str] = {}
+        self._troubles = Troubles(broker.notifier)
         self._forgot_at: datetime | None = None
 
     async def once(self) -> list[Step]:
@@ -53,7 +54,7 @@ class Sweep:
 
         steps, granted = await broker.transact(decide)
         broker.announce([*granted, *(step.lease for step in steps if step.changes)])
-        self._tell_trouble(leases)
+        self._troubles.tell(leases, broker.hardware.last())
         for step in steps:
             for effect in step.effects:
                 self._run(step.lease, effect)
@@ -89,23 +90,6 @@ class Sweep:
         self._forgot_at = now
         memory = self.broker.policy.answer_memory
         return Changes(forget=now - memory, forget_denied=now - min(memory, DENIED_MEMORY))
-
-    def _tell_trouble(self, leases: list[Lease]) -> None:
-        """Tell a holder once when a device of theirs fails or is gone."""
-        inventory = self.broker.hardware.last()
-        if inventory.problem:
-            return
-        devices = {device.uuid: device for device in inventory.devices}
-        for lease in leases:
-            for uuid in lease.placement.devices:
-                device = devices.get(uuid)
-                trouble = "it is no longer there" if device is None else device.trouble
-                if trouble and self._told.get((lease.id, uuid)) != trouble:
-                    self._told[(lease.id, uuid)] = trouble
-                    text = f"A GPU of your server has failed: {trouble}. Save your work."
-                    self.broker.notifier.tell(lease.ask.user, "device-trouble", text, lease.id)
-        live = {lease.id for lease in leases}
-        self._told = {key: text for key, text in self._told.items() if key[0] in live}
 
     def _run(self, lease: Lease, effect: Effect) -> None:
         """Do one thing in the background; the same thing is not begun twice."""
