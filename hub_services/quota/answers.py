@@ -57,6 +57,15 @@ class LeaseView(Answer):
     simulated: bool
 
 
+class RenewalView(LeaseView):
+    """A lease that its holder wanted to end later, and what came of that."""
+
+    outcome: Literal["renewed", "shortened", "later-already"] = Field(
+        description="shortened: to the longest that one may ask for"
+    )
+    message: str = Field(description="the same in words")
+
+
 class ClaimView(Answer):
     """How a claim stands."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hub_services.quota.answers import LeasePage, LeaseView
+from hub_services.quota.answers import LeasePage, LeaseView, RenewalView
 from hub_services.quota.asks import LeaseQuery
 from hub_services.quota.problems import Problem, bad_input, not_allowed
 from hub_services.quota.routes import Call, Reply
@@ -72,11 +72,15 @@ async def used(call: Call) -> Reply:
 
 
 async def renew(call: Call) -> Reply:
-    """Let it end later, where nobody waits."""
+    """Let it end later, where nobody waits, and say what came of that."""
     lease = await _find(call)
     duration = parse_duration(call.body.duration)
-    renewed = await call.service.broker.renew(lease.id, duration, by=call.who.name)
-    return Reply(await _shown(call, renewed))
+    renewal = await call.service.broker.renew(lease.id, duration, by=call.who.name)
+    if renewal.refused:
+        raise Problem(409, str(renewal.outcome), renewal.message)
+    shown = await _shown(call, renewal.lease)
+    told = {"outcome": str(renewal.outcome), "message": renewal.message}
+    return Reply(RenewalView(**shown.model_dump(), **told))
 
 
 async def holder(call: Call) -> Reply:

@@ -20,6 +20,7 @@ from hub_services.quota.answers import (
     LeaseView,
     MeView,
     QueuePage,
+    RenewalView,
     TicketView,
     UsagePage,
 )
@@ -72,7 +73,7 @@ ROUTES: Final = (
     ),
     Route(
         "POST", "/leases/{lease_id}/renew", SIGNED_IN, "Let it end later, where nobody waits",
-        leases_api.renew, {200: LeaseView}, body=RenewAsk, problems=(404, 409),
+        leases_api.renew, {200: RenewalView}, body=RenewAsk, problems=(404, 409),
     ),
     Route(
         "POST", "/leases/{lease_id}/used", SIGNED_IN, "Its owner has opened the server",

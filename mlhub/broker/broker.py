@@ -15,14 +15,15 @@ from mlhub.broker.ports import Clock, HolderSource, HubPort, Notifier, Store
 from mlhub.broker.refusals import Refusals
 from mlhub.broker.stepping import look_at, step_all
 from mlhub.core import leases as transitions
-from mlhub.core.admission import admit_all
+from mlhub.core.admission import admit_all, pressure
 from mlhub.core.claims import Ask, Claim, ClaimState
 from mlhub.core.decisions import Decision, Granted
-from mlhub.core.errors import Conflict, NotFound
+from mlhub.core.errors import NotFound
 from mlhub.core.leases import EndReason, Lease, LeaseStatus
 from mlhub.core.ledger import Anchor, AuditRecord, Changes, Ledger, shift, step_of, step_record
 from mlhub.core.lifecycle import Presence, Step
 from mlhub.core.policy import Policy
+from mlhub.core.renewing import Renewal, renew
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -165,26 +166,25 @@ class Broker:
         """
         return await self._change(lease_id, "used", transitions.use)
 
-    async def renew(self, lease_id: str, duration: timedelta, *, by: str) -> Lease:
-        """Let it end `duration` from now, where nobody waits for its flavor.
+    async def renew(self, lease_id: str, duration: timedelta, *, by: str) -> Renewal:
+        """Let it end `duration` from now, where nobody waits for it: what came of that.
 
         Raises:
             NotFound: there is no such lease.
-            Conflict: it is over, somebody waits, or the duration is longer than allowed.
+            Conflict: it is over.
         """
+        inventory = self.hardware.last()
 
-        def decide(ledger: Ledger, now: datetime) -> Decided[Lease]:
+        def decide(ledger: Ledger, now: datetime) -> Decided[Renewal]:
             lease = _live(ledger, lease_id)
-            waiting = len(ledger.waiting(lease.ask.flavor))
-            if waiting:
-                raise Conflict(f"{waiting} waiting for this flavor: it cannot be extended now")
+            pressing = pressure(ledger, inventory, self.policy, lease.ask.flavor, now)
             limit = self.policy.limit_for(lease.ask.user, lease.ask.groups).duration
-            longest = duration if limit is None else min(duration, limit)
-            return _record(lease, transitions.renew(lease, longest, now), now, "renewed", by)
+            renewal = renew(lease, duration, now, longest=limit, waiting=pressing.on(lease))
+            return renewal, _record(lease, renewal.lease, now, "renewed", by)[1]
 
-        lease = await self.transact(decide)
-        self.notifier.changed("leases", lease.ask.user)
-        return lease
+        renewal = await self.transact(decide)
+        self.notifier.changed("leases", renewal.lease.ask.user)
+        return renewal
 
     async def release(
         self,

@@ -6,6 +6,7 @@ from mlhub.client.answers import (
     LeasePage,
     LeaseView,
     MeView,
+    RenewalView,
     TicketView,
     WaitingView,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Patience",
     "Problem",
     "Refused",
+    "RenewalView",
     "ServiceUnavailable",
     "TicketView",
     "WaitingView",

@@ -54,6 +54,19 @@ class LeaseView:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewalView(LeaseView):
+    """A lease that its holder wanted to end later.
+
+    Attributes:
+        outcome: what came of that: `renewed`, `shortened` to the most, or `later-already`.
+        message: the same in words.
+    """
+
+    outcome: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimAnswer:
     """How a claim stands.
 

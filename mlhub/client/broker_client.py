@@ -19,6 +19,7 @@ from mlhub.client.answers import (
     MeView,
     QueuePage,
     Readiness,
+    RenewalView,
     TicketView,
     WaitingView,
 )
@@ -126,10 +127,15 @@ class BrokerClient:
         body = {"why": why} if why else None
         return await self._get(LeaseView, Request("DELETE", f"/leases/{_word(lease_id)}", body))
 
-    async def renew(self, lease_id: str, duration: timedelta | str) -> LeaseView:
-        """Let a lease end `duration` from now, where nobody waits for its flavor."""
+    async def renew(self, lease_id: str, duration: timedelta | str) -> RenewalView:
+        """Let a lease end `duration` from now, where nobody waits for its flavor.
+
+        Raises:
+            Refused: somebody waits, or it cannot be any longer.
+        """
         body = {"duration": wire_duration(duration)}
-        return await self._get(LeaseView, Request("POST", f"/leases/{_word(lease_id)}/renew", body))
+        path = f"/leases/{_word(lease_id)}/renew"
+        return await self._get(RenewalView, Request("POST", path, body))
 
     async def holder(self, lease_id: str, pid: int) -> LeaseView:
         """Name the process that holds a lease.

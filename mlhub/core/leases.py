@@ -137,19 +137,6 @@ def use(lease: Lease, now: datetime) -> Lease:
     return lease if lease.used_at else replace(lease, used_at=now)
 
 
-def renew(lease: Lease, duration: timedelta, now: datetime) -> Lease:
-    """It now ends `duration` from now, if that is later than it was to end.
-
-    Raises:
-        Conflict: the lease is ending.
-    """
-    if lease.target is Target.ENDED:
-        raise Conflict(f"this lease is over: {lease.why or 'it has ended'}")
-    if now + duration <= lease.ends_at:
-        return lease
-    return replace(lease, ends_at=now + duration, warned_at=None)
-
-
 def warn(lease: Lease, now: datetime) -> Lease:
     """The holder is told that it ends."""
     return lease if lease.warned_at else replace(lease, warned_at=now)

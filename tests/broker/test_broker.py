@@ -308,10 +308,15 @@ async def test_renewal_is_for_when_nobody_waits_and_never_longer_than_allowed():
     world = await World(gpus=1, everyone=Limit(duration=8 * HOUR)).open()
     lease = (await world.spawn("a")).lease
     await world.tick(HOUR)
-    renewed = await world.broker.renew(lease.id, timedelta(days=30), by="a")
-    assert renewed.ends_at == world.clock.now() + 8 * HOUR
+    renewal = await world.broker.renew(lease.id, timedelta(days=30), by="a")
+    assert renewal.lease.ends_at == world.clock.now() + 8 * HOUR
+    assert "the longest you may ask for is 8 h" in renewal.message
     await world.ask("b", wait=True)
-    with pytest.raises(Conflict, match="waiting"):
+    refused = await world.broker.renew(lease.id, HOUR, by="a")
+    assert (refused.refused, "1 waiting" in refused.message) == (True, True)
+    assert (await world.live())["a"].ends_at == renewal.lease.ends_at
+    await world.broker.release(lease.id, by="a")
+    with pytest.raises(Conflict, match="over"):
         await world.broker.renew(lease.id, HOUR, by="a")
 
 

@@ -53,12 +53,6 @@ def test_its_devices_stay_taken_until_the_holders_end_is_observed():
     assert not leases.vacate(row, NOON + HOUR).live
 
 
-def test_a_renewal_never_shortens_a_lease():
-    row = active()
-    assert leases.renew(row, HOUR, NOON + MINUTE) == row
-    assert leases.renew(row, 9 * HOUR, NOON + 2 * HOUR).ends_at == NOON + 11 * HOUR
-
-
 def test_an_observed_holder_makes_a_held_lease_active():
     result = step(lease("l", "0"), THERE, at=NOON + 2 * MINUTE)
     assert result.lease.status is LeaseStatus.ACTIVE

@@ -66,9 +66,10 @@ class Extend(Visit):
     """POST: let a lease end later, where nobody waits."""
 
     async def post(self, lease_id: str) -> None:
-        """Do it."""
+        """Do it, and say at the top of the page what came of it."""
         body = self.read_form(RenewAsk, duration="duration")
-        await self.ask(leases_api.renew, body=body, lease_id=lease_id)
+        done = await self.ask(leases_api.renew, body=body, lease_id=lease_id)
+        self.service.broker.notifier.tell(done.user, "renewed", done.message, done.id)
         self.back_to("")
 
 

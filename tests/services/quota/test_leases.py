@@ -75,6 +75,12 @@ async def test_a_lease_is_never_prolonged_beyond_the_limit(desk: Desk):
     lease = await desk.lease("ada")
     answer = await change(desk, lease["id"], "renew", duration="3d")
     assert desk.span(answer.body) == timedelta(hours=10)
+    assert answer.body["outcome"] == "shortened"
+    assert "the longest you may ask for is 10 h: it now ends in 10 h" in answer.body["message"]
+    again = await change(desk, lease["id"], "renew", duration="3d")
+    assert (again.status, "10 h from now is the most" in again.body["detail"]) == (409, True)
+    less = (await change(desk, lease["id"], "renew", duration="1h")).body
+    assert (less["outcome"], "nothing was changed" in less["message"]) == ("later-already", True)
 
 
 async def test_an_owner_gives_a_lease_back_and_the_server_is_stopped(desk: Desk):
