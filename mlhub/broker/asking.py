@@ -21,7 +21,7 @@ from mlhub.core.admission import (
 from mlhub.core.claims import Ask, Claim, ClaimState
 from mlhub.core.decisions import Denied, Granted, Reason
 from mlhub.core.devices import Inventory
-from mlhub.core.errors import Conflict
+from mlhub.core.errors import Conflict, InventoryUnavailable
 from mlhub.core.leases import Lease, LeaseStatus, Target
 from mlhub.core.ledger import AuditRecord, Changes, Ledger
 from mlhub.core.policy import Policy
@@ -46,6 +46,7 @@ def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Chang
 
     Raises:
         Conflict: the key came before, with another ask.
+        InventoryUnavailable: the GPUs have not answered yet, so nobody can say what there is.
     """
     repeated = ledger.claim_by_key(asked.ask.user, asked.key)
     if repeated:
@@ -55,6 +56,7 @@ def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Chang
     started = _kept_for(asked, ledger)
     if started:
         return _joined(asked, ledger, started, now)
+    _need_a_look(asked.inventory)
     former = next((row for row in ledger.waiting() if row.ask.holder == asked.ask.holder), None)
     replaced = _replaced(former, now)
     without = ledger.apply(replaced)
@@ -67,6 +69,20 @@ def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Chang
     # One who is refused something else keeps the place that they have.
     kept = claim.state is ClaimState.DENIED
     return claim, changes if kept else replaced + changes
+
+
+def _need_a_look(inventory: Inventory) -> None:
+    """Decide nothing before the GPUs were seen once: a flavor that is not seen is not unknown.
+
+    Raises:
+        InventoryUnavailable: they were not.
+    """
+    if inventory.problem and not inventory.nodes:
+        why = inventory.problem.rstrip(".")
+        raise InventoryUnavailable(
+            f"the GPUs have not answered since the service started, so nothing is given out yet "
+            f"({why}); ask again in a moment"
+        )
 
 
 def _same(kept: Ask, given: Ask) -> bool:

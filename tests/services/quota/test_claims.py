@@ -76,6 +76,27 @@ async def test_a_denial_names_its_rule(desk: Desk, body, status, reason):
     assert [row["action"] for row in await desk.audit()] == ["denied"]
 
 
+@pytest.mark.parametrize("configured", [False, True], ids=["by device", "configured"])
+async def test_a_claim_before_the_gpus_were_seen_is_to_be_asked_again(desk: Desk, configured):
+    flavors = desk.world.broker.policy.flavors if configured else ()
+    desk.set_policy(flavors=flavors)
+    desk.world.stock.broken = "NVML: driver not loaded"
+    answer = await desk.claim("ada", key="asked-too-early")
+    assert (answer.status, answer.body["type"]) == (503, "urn:mlhub:problem:inventory-unavailable")
+    assert (answer.headers["Retry-After"], "driver not loaded" in answer.body["detail"]) == (
+        "5", True,
+    )  # fmt: skip
+    assert (await desk.world.ledger()).claims == {}
+    desk.world.stock.broken = ""
+    desk.world.clock.advance(timedelta(seconds=5))
+    [flavor] = (await desk.ask("GET", "inventory", who="ada")).body["flavors"]
+    assert (await desk.claim("ada", key="asked-too-early", flavor=flavor["name"])).status == 201
+    desk.world.stock.broken = "NVML: driver not loaded"
+    desk.world.clock.advance(timedelta(seconds=5))
+    unknown = await desk.claim("ada", flavor="h100")
+    assert (unknown.status, unknown.body["reason"]) == (404, "unknown-flavor")
+
+
 async def test_a_claim_without_a_duration_never_asks_for_more_than_allowed(desk: Desk):
     desk.set_policy(everyone=Limit(duration=timedelta(hours=2)))
     lease = await desk.lease("ada")
