@@ -52,7 +52,7 @@ def _play(
     typical = _quantile(history, quantile) if len(history) >= ENOUGH_PAST else math.inf
     starts = {}
     for claim in queue:
-        lasts = min(claim.ask.duration.total_seconds(), typical)
+        lasts = min(max(claim.ask.duration, supply.notice).total_seconds(), typical)
         begin = hall.take(claim.ask.count, lasts)
         if begin < math.inf:
             starts[claim.id] = begin

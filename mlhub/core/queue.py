@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mlhub.core.claims import Claim, Placement
 from mlhub.core.devices import Device
@@ -64,11 +64,15 @@ class Supply:
         devices: those that may be given out, taken or not.
         taken: live leases on each, by UUID.
         occupied: the live leases on them.
+        notice: how long before its end the holder of a lease is warned.
+        start: how long a lease may wait for its holder.
     """
 
     devices: tuple[Device, ...]
     taken: Mapping[str, int]
     occupied: tuple[Occupied, ...]
+    notice: timedelta
+    start: timedelta
 
     @property
     def ends(self) -> list[tuple[datetime, tuple[str, ...]]]:
@@ -90,7 +94,8 @@ def supply_of(
         if mine:
             until = free_at(lease, now, policy.notice, policy.stop_timeout)
             occupied.append(Occupied(lease, mine, until))
-    return Supply(devices, taken, tuple(occupied))
+    start = max(policy.start_timeout, policy.claim_window)
+    return Supply(devices, taken, tuple(occupied), policy.notice, start)
 
 
 class Planner:
@@ -107,6 +112,8 @@ class Planner:
     def __init__(self, supply: Supply, now: datetime) -> None:
         self.promise: Promise | None = None
         self._now = now
+        # Nobody's server stops before they had notice, however short a time they asked for.
+        self._least = supply.start + supply.notice
         self._devices = supply.devices
         self._taken = dict(supply.taken)
         self._ends = list(supply.ends)
@@ -136,7 +143,7 @@ class Planner:
         return None
 
     def _turn(self, claim: Claim) -> Placement | None:
-        passes = self.promise is None or self._now + claim.ask.duration <= self.promise[0]
+        passes = self.promise is None or self._end(claim) <= self.promise[0]
         key = (claim.ask.count, passes)
         if key not in self._tried:
             kept = frozenset() if passes or self.promise is None else self.promise[1]
@@ -144,8 +151,12 @@ class Planner:
             self._tried[key] = place(devices, claim.ask.count, self._taken)
         return self._tried[key]
 
+    def _end(self, claim: Claim) -> datetime:
+        """When it will have ended at the latest, if it starts now and someone waits."""
+        return self._now + max(claim.ask.duration, self._least)
+
     def _take(self, claim: Claim, found: Placement) -> None:
-        self._ends.append((self._now + claim.ask.duration, found.devices))
+        self._ends.append((self._end(claim), found.devices))
         for uuid in found.devices:
             self._taken[uuid] = self._taken.get(uuid, 0) + 1
         self._free = with_room(self._free, self._taken)

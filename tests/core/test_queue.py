@@ -52,6 +52,14 @@ def test_a_small_claim_that_ends_in_time_may_pass_a_large_one():
     assert list(granted(plan(queue, supply(a100s(2), busy), NOON))) == ["small"]
 
 
+def test_a_short_claim_passes_only_if_its_holder_has_had_notice_by_then():
+    busy = lease("l", "n1-0", ends_at=NOON + 39 * MINUTE)
+    queue = [claim("large", count=2), claim("short", count=1, duration=5 * MINUTE)]
+    assert granted(plan(queue, supply(a100s(2), busy), NOON)) == {}
+    later = lease("l", "n1-0", ends_at=NOON + 40 * MINUTE)
+    assert list(granted(plan(queue, supply(a100s(2), later), NOON))) == ["short"]
+
+
 def test_a_claim_may_pass_on_devices_that_are_not_promised():
     devices = [*a100s(2, "n1"), *a100s(1, "n2")]
     busy = lease("l", "n1-0", ends_at=NOON + 2 * HOUR)
