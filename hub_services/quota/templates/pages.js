@@ -7,6 +7,9 @@
   const AGAIN_MS = 15000;
   let seen = new Date();
   let timer = 0;
+  // The service's clock counts: the reader's own may be wrong.
+  const ahead = (block) => new Date(block.dataset.now) - Date.now();
+  let skew = ahead(main);
 
   const relative = (then, now) => {
     const size = Math.abs(then - now) / 60000;
@@ -20,12 +23,13 @@
   function tell(block) {
     for (const time of block.querySelectorAll("time")) {
       const at = new Date(time.dateTime);
-      const far = Math.abs(at - Date.now()) > 86400000;
+      const now = Date.now() + skew;
+      const far = Math.abs(at - now) > 86400000;
       const clock = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
       const short = time.closest("table, .device");
       time.title = at.toLocaleString();
       if (far) time.textContent = at.toLocaleDateString();
-      else time.textContent = short ? relative(at, Date.now()) : `${clock}, ${relative(at, Date.now())}`;
+      else time.textContent = short ? relative(at, now) : `${clock}, ${relative(at, now)}`;
     }
   }
 
@@ -35,6 +39,7 @@
     if (!fresh) return;
     const said = (block) => [...block.querySelectorAll("[data-news]")].map((row) => row.textContent.trim());
     const before = new Set(said(shown));
+    skew = ahead(page.querySelector("main.gpus"));
     tell(fresh);
     mlhubRenewing.renew(shown, fresh);
     document.getElementById("news").textContent = said(shown).filter((text) => !before.has(text)).join(" ");
