@@ -155,19 +155,29 @@ def kept_devices(
 
 
 def queue_forecasts(
-    ledger: Ledger, inventory: Inventory, policy: Policy, name: str, now: datetime
+    ledger: Ledger,
+    inventory: Inventory,
+    policy: Policy,
+    name: str,
+    now: datetime,
+    *,
+    newcomer: Claim | None = None,
 ) -> dict[str, Forecast]:
     """When each claim that waits for a flavor can expect its turn, by claim id.
 
-    Those that are over a limit are left out: they are passed over until that changes.
+    Those that are over a limit are left out: they are passed over until that changes. A
+    `newcomer` is one who might join, whoever that is: no limit is asked about.
     """
     flavor = flavor_of(policy, inventory, name)
     queue = ordered(ledger.waiting(name))
-    if flavor is None or not queue:
+    if flavor is None or not (queue or newcomer):
         return {}
     have = supply(ledger, inventory, policy, name, now)
     gate = Gate(ledger, policy, flavor, policy.devices_of(name, inventory))
-    return forecasts(gate.within(queue, now), have, ledger.past.get(name, ()), now)
+    hopeful = gate.within(queue, now)
+    if newcomer:
+        hopeful = ordered([*hopeful, newcomer])
+    return forecasts(hopeful, have, ledger.past.get(name, ()), now)
 
 
 def pressure(

@@ -11,7 +11,7 @@ from mlhub.core.admission import kept_devices, queue_forecasts
 from mlhub.core.claims import Ask, Claim, ClaimState
 from mlhub.core.decisions import Forecast
 from mlhub.core.devices import Device, Flavor, Inventory
-from mlhub.core.ledger import Changes, Ledger
+from mlhub.core.ledger import Ledger
 from mlhub.core.placement import largest, open_devices
 from mlhub.core.policy import Policy
 
@@ -124,5 +124,5 @@ def would_wait(
     last = Claim(
         id="~", key="", ask=ask, priority=priority, submitted_at=now, state=ClaimState.QUEUED
     )
-    joined = ledger.apply(Changes(claims=(last,)))
-    return queue_forecasts(joined, inventory, policy, flavor, now).get(last.id)
+    coming = queue_forecasts(ledger, inventory, policy, flavor, now, newcomer=last)
+    return coming.get(last.id)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from mlhub.core.availability import DeviceState, availability, would_wait
 from mlhub.core.devices import Node, Sharing
-from mlhub.core.policy import Policy
+from mlhub.core.policy import Limit, Policy
 from tests.core.making import (
     A100,
     HOUR,
@@ -85,6 +85,15 @@ def test_who_joins_now_waits_for_those_before_them():
     last = would_wait(waits, there, POLICY, "a100", priority=0, duration=HOUR, now=NOON)
     first = would_wait(waits, there, POLICY, "a100", priority=9, duration=HOUR, now=NOON)
     assert (first.expected, last.expected) == (NOON + HOUR, NOON + timedelta(hours=2))
+
+
+def test_who_might_join_is_told_a_time_where_only_members_may_have_gpus():
+    policy = Policy(flavors=(A100,), everyone=Limit(devices=0), members={"lab": Limit(devices=4)})
+    busy = ledger(lease("l", "n1-0", ends_at=NOON + HOUR))
+    coming = would_wait(
+        busy, inventory(*a100s(1)), policy, "a100", priority=0, duration=HOUR, now=NOON
+    )
+    assert coming.expected == NOON + HOUR
 
 
 def test_nobody_can_say_when_there_will_be_what_there_never_is():
