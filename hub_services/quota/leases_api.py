@@ -11,10 +11,12 @@ from hub_services.quota.routes import Call, Reply
 from hub_services.quota.scene import Scene
 from hub_services.quota.views import lease_view
 from mlhub.broker.ports import Page
+from mlhub.core.admission import pressure
 from mlhub.core.errors import NotFound
 from mlhub.core.leases import EndReason, Lease, LeaseStatus
 from mlhub.core.lifecycle import Observation, Presence
 from mlhub.core.quantities import parse_duration
+from mlhub.core.renewing import Renewal, RenewalOutcome
 
 NONE: Final = "there is no such lease, or it ended long ago"
 
@@ -77,10 +79,27 @@ async def renew(call: Call) -> Reply:
     duration = parse_duration(call.body.duration)
     renewal = await call.service.broker.renew(lease.id, duration, by=call.who.name)
     if renewal.refused:
-        raise Problem(409, str(renewal.outcome), renewal.message)
+        raise _not_renewed(call, await call.service.look(), renewal)
     shown = await _shown(call, renewal.lease)
     told = {"outcome": str(renewal.outcome), "message": renewal.message}
     return Reply(RenewalView(**shown.model_dump(), **told))
+
+
+def _not_renewed(call: Call, scene: Scene, renewal: Renewal) -> Problem:
+    """The answer to one whose lease ends as before: by which limit, and when to ask again."""
+    lease, flavor = renewal.lease, renewal.lease.ask.flavor
+    if renewal.outcome is RenewalOutcome.AT_MAXIMUM:
+        longest = scene.policy.limit_for(lease.ask.user, lease.ask.groups).duration
+        left = round((lease.ends_at - scene.now).total_seconds())
+        limit, used, unit = longest and round(longest.total_seconds()), left, "seconds"
+        again = None
+    else:
+        waiting = pressure(scene.ledger, scene.inventory, scene.policy, flavor, scene.now)
+        limit, used, unit = 0, waiting.on(lease), "claims"
+        coming = call.service.broker.outlook.line(flavor, scene.ledger).forecasts.values()
+        again = max((row.expected for row in coming if row), default=None)
+    facts = {"limit": limit, "used": used, "unit": unit, "retry_at": again and again.isoformat()}
+    return Problem(409, str(renewal.outcome), renewal.message, "Not extended", facts)
 
 
 async def holder(call: Call) -> Reply:

@@ -68,6 +68,10 @@ async def test_a_lease_is_prolonged_while_nobody_waits(desk: Desk):
     await desk.claim("bob", count=4, wait=True)
     refused = await change(desk, lease["id"], "renew", duration="24h")
     assert (refused.status, "1 waiting" in refused.body["detail"]) == (409, True)
+    assert refused.body["type"] == "urn:mlhub:problem:others-wait"
+    assert (refused.body["limit"], refused.body["used"], refused.body["unit"]) == (0, 1, "claims")
+    turn = (await desk.ask("GET", "queue", who="bob")).body["items"][0]["expected"]["expected"]
+    assert datetime.fromisoformat(refused.body["retry_at"]) == datetime.fromisoformat(turn)
 
 
 async def test_a_lease_is_never_prolonged_beyond_the_limit(desk: Desk):
@@ -79,6 +83,9 @@ async def test_a_lease_is_never_prolonged_beyond_the_limit(desk: Desk):
     assert "the longest you may ask for is 10 h: it now ends in 10 h" in answer.body["message"]
     again = await change(desk, lease["id"], "renew", duration="3d")
     assert (again.status, "10 h from now is the most" in again.body["detail"]) == (409, True)
+    assert (again.body["limit"], again.body["used"], again.body["unit"]) == (
+        36_000, 36_000, "seconds",
+    )  # fmt: skip
     less = (await change(desk, lease["id"], "renew", duration="1h")).body
     assert (less["outcome"], "nothing was changed" in less["message"]) == ("later-already", True)
 
