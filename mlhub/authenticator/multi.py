@@ -14,6 +14,7 @@ from mlhub.authenticator.methods import Method, doors_of, methods_of
 from mlhub.authenticator.oauth_method import OAuthMethod, ProviderSilent
 from mlhub.authenticator.plan import Plan
 from mlhub.authenticator.refreshes import Refreshes
+from mlhub.authenticator.starts import Starts
 from mlhub.authenticator.visitors import SignInRefused, Visitor, printable
 from mlhub.core.errors import BadInput
 
@@ -34,6 +35,7 @@ class MultiAuthenticator(Authenticator):
     doors = AnyTrait(help="Who may come in by which method.")
     doorkeeper = Instance(Doorkeeper)
     refreshes = Instance(Refreshes)
+    starts = Instance(Starts, args=())
 
     @default("methods")
     def _make_methods(self) -> dict[str, Method]:
@@ -119,7 +121,9 @@ class MultiAuthenticator(Authenticator):
 
         Raises:
             RefusedError: they may not stay, and this request cannot send them to sign in.
+            AlreadyStartingError: this request would start what another one is starting.
         """
+        self.starts.begin(user.name, handler)
         async with self.refreshes.turn(user.name):
             if self.refreshes.just_done(user.name):
                 return True

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -96,6 +97,22 @@ def server_of(lab: Lab) -> tuple[int, float]:
 
 def waits(lab: Lab) -> list[dict[str, Any]]:
     return lab.quota("GET", "queue")["items"]
+
+
+def test_two_clicks_at_once_are_one_server_and_one_lease(lab: Lab, ada: Person):
+    with ThreadPoolExecutor(4) as pool:
+        answers = [click.result() for click in [pool.submit(lab.start, ada) for _ in range(4)]]
+    codes = sorted(answer.status_code for answer in answers)
+    assert codes[0] in {201, 202}
+    assert set(codes[1:]) <= {201, 202, 400, 409}, [answer.text for answer in answers]
+    for answer in answers:
+        if answer.status_code == 409:
+            assert "being started already" in answer.json()["message"]
+    wait_until(lambda: lab.is_ready(ada), within_s=RIGHT_S, what="the server is ready")
+    lab.comes_right()
+    assert [row["user"] for row in lab.leases()] == [ada.name]
+    granted = [row for row in lab.quota("GET", "audit")["items"] if row["action"] == "granted"]
+    assert len([row for row in granted if row["user"] == ada.name]) == 1
 
 
 @contextmanager
