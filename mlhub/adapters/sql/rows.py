@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -18,10 +18,26 @@ Row = dict[str, Any]
 Read = Mapping[Any, Any]
 
 NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
-LEASE_TIMES: Final = (
-    "granted_at", "start_by", "ends_at", "start_asked_at", "stop_asked_at", "started_at",
-    "used_at", "warned_at", "seen_at", "billed_until", "ended_at",
+# What a column and an attribute both call by the same name, and keep as it is.
+_OF_CLAIM: Final = (
+    "id", "key", "priority", "submitted_at", "decided_at", "lease_id", "why", "told", "blocked",
 )  # fmt: skip
+_OF_LEASE: Final = (
+    "id", "claim_id", "from_queue", "starts", "holder", "granted_at", "start_by", "ends_at",
+    "start_asked_at", "stop_asked_at", "started_at", "used_at", "warned_at", "seen_at",
+    "billed_until", "ended_at", "why",
+)  # fmt: skip
+_OF_USAGE: Final = ("lease_id", "server", "flavor")
+_OF_AUDIT: Final = ("at", "actor", "action", "subject", "detail")
+_OF_ASK: Final = ("kind", "server", "count", "wait", "options", "groups")
+
+
+def _picked(value: object, names: Iterable[str]) -> Row:
+    return {name: getattr(value, name) for name in names}
+
+
+def _same(row: Read, names: Iterable[str]) -> Row:
+    return {name: row[name] for name in names}
 
 
 def _plain(row: Row) -> Row:
@@ -45,178 +61,99 @@ def _of_names(value: str) -> tuple[str, ...]:
     return tuple(json.loads(value))
 
 
-def _ask(ask: Ask) -> str:
-    """All of an ask but its user and flavor, which have columns of their own."""
-    return json.dumps(
-        {
-            "kind": ask.kind,
-            "server": ask.server,
-            "count": ask.count,
-            "seconds": ask.duration.total_seconds(),
-            "wait": ask.wait,
-            "options": ask.options,
-            "groups": ask.groups,
-        }
-    )
+def _asked(ask: Ask) -> Row:
+    """User and flavor of an ask have columns of their own, the rest is one text."""
+    rest = _picked(ask, _OF_ASK) | {"seconds": ask.duration.total_seconds()}
+    return {"user_name": ask.user, "flavor": ask.flavor, "ask": json.dumps(rest)}
 
 
 def _of_ask(row: Read) -> Ask:
     rest = json.loads(row["ask"])
-    return Ask(
-        user=row["user_name"],
-        server=rest["server"],
-        flavor=row["flavor"],
-        count=rest["count"],
-        duration=timedelta(seconds=rest["seconds"]),
-        wait=rest["wait"],
-        kind=HolderKind(rest["kind"]),
-        options=rest["options"],
-        groups=tuple(rest["groups"]),
-    )
+    changed = {
+        "duration": timedelta(seconds=rest["seconds"]),
+        "kind": HolderKind(rest["kind"]),
+        "groups": tuple(rest["groups"]),
+    }
+    return Ask(user=row["user_name"], flavor=row["flavor"], **_same(rest, _OF_ASK) | changed)
 
 
 def claim_row(claim: Claim) -> Row:
     """The row of a claim."""
-    return _plain(
-        {
-            "id": claim.id,
-            "user_name": claim.ask.user,
-            "key": claim.key,
-            "remembered": True,
-            "flavor": claim.ask.flavor,
-            "ask": _ask(claim.ask),
-            "priority": claim.priority,
-            "submitted_at": claim.submitted_at,
-            "state": str(claim.state),
-            "decided_at": claim.decided_at,
-            "lease_id": claim.lease_id,
-            "why": claim.why,
-            "told": claim.told,
-            "blocked": claim.blocked,
-        }
-    )
+    more = {"remembered": True, "state": str(claim.state)}
+    return _plain(_picked(claim, _OF_CLAIM) | _asked(claim.ask) | more)
 
 
 def claim_of(row: Read) -> Claim:
     """The claim of a row."""
-    return Claim(
-        id=row["id"],
-        key=row["key"],
-        ask=_of_ask(row),
-        priority=row["priority"],
-        submitted_at=row["submitted_at"],
-        state=ClaimState(row["state"]),
-        decided_at=row["decided_at"],
-        lease_id=row["lease_id"],
-        why=row["why"],
-        told=row["told"],
-        blocked=row["blocked"],
-    )
+    return Claim(ask=_of_ask(row), state=ClaimState(row["state"]), **_same(row, _OF_CLAIM))
 
 
 def lease_row(lease: Lease) -> Row:
     """The row of a lease, but for the number that an ended one gets."""
-    return _plain(
-        {
-            "id": lease.id,
-            "claim_id": lease.claim_id,
-            "user_name": lease.ask.user,
-            "flavor": lease.ask.flavor,
-            "ask": _ask(lease.ask),
-            "node": lease.placement.node,
-            "devices": _names(lease.placement.devices),
-            "shares": json.dumps(lease.placement.shares),
-            "memory": lease.placement.memory,
-            "status": str(lease.status),
-            "target": str(lease.target),
-            "from_queue": lease.from_queue,
-            "starts": lease.starts,
-            "holder": lease.holder,
-            "reason": str(lease.reason) if lease.reason else None,
-            "why": lease.why,
-            "ended_by": lease.by,
-        }
-        | {name: getattr(lease, name) for name in LEASE_TIMES}
-    )
+    placement = lease.placement
+    more = {
+        "node": placement.node,
+        "devices": _names(placement.devices),
+        "shares": json.dumps(placement.shares),
+        "memory": placement.memory,
+        "status": str(lease.status),
+        "target": str(lease.target),
+        "reason": str(lease.reason) if lease.reason else None,
+        "ended_by": lease.by,
+    }
+    return _plain(_picked(lease, _OF_LEASE) | _asked(lease.ask) | more)
 
 
 def lease_of(row: Read) -> Lease:
     """The lease of a row."""
+    placement = Placement(
+        node=row["node"],
+        devices=_of_names(row["devices"]),
+        memory=row["memory"],
+        shares=tuple(json.loads(row["shares"])),
+    )
     return Lease(
-        id=row["id"],
-        claim_id=row["claim_id"],
         ask=_of_ask(row),
-        placement=Placement(
-            node=row["node"],
-            devices=_of_names(row["devices"]),
-            memory=row["memory"],
-            shares=tuple(json.loads(row["shares"])),
-        ),
+        placement=placement,
         status=LeaseStatus(row["status"]),
         target=Target(row["target"]),
-        from_queue=row["from_queue"],
-        starts=row["starts"],
-        holder=row["holder"],
         reason=EndReason(row["reason"]) if row["reason"] else None,
-        why=row["why"],
         by=row["ended_by"],
-        **{name: row[name] for name in LEASE_TIMES},
+        **_same(row, _OF_LEASE),
     )
 
 
 def usage_row(entry: UsageEntry) -> Row:
     """The row of a usage entry."""
-    return _plain(
-        {
-            "lease_id": entry.lease_id,
-            "user_name": entry.user,
-            "server": entry.server,
-            "groups": _names(entry.groups),
-            "flavor": entry.flavor,
-            "devices": _names(entry.devices),
-            "start_at": entry.start,
-            "end_at": entry.end,
-            "price": str(entry.price),
-        }
-    )
+    more = {
+        "user_name": entry.user,
+        "groups": _names(entry.groups),
+        "devices": _names(entry.devices),
+        "start_at": entry.start,
+        "end_at": entry.end,
+        "price": str(entry.price),
+    }
+    return _plain(_picked(entry, _OF_USAGE) | more)
 
 
 def usage_of(row: Read) -> UsageEntry:
     """The usage entry of a row."""
     return UsageEntry(
-        lease_id=row["lease_id"],
         user=row["user_name"],
-        server=row["server"],
         groups=_of_names(row["groups"]),
-        flavor=row["flavor"],
         devices=_of_names(row["devices"]),
         start=row["start_at"],
         end=row["end_at"],
         price=Decimal(row["price"]),
+        **_same(row, _OF_USAGE),
     )
 
 
 def audit_row(record: AuditRecord) -> Row:
     """The row of an audit record."""
-    return _plain(
-        {
-            "at": record.at,
-            "actor": record.actor,
-            "action": record.action,
-            "subject": record.subject,
-            "user_name": record.user,
-            "detail": record.detail,
-        }
-    )
+    return _plain(_picked(record, _OF_AUDIT) | {"user_name": record.user})
 
 
 def audit_of(row: Read) -> AuditRecord:
     """The audit record of a row."""
-    return AuditRecord(
-        at=row["at"],
-        actor=row["actor"],
-        action=row["action"],
-        subject=row["subject"],
-        user=row["user_name"],
-        detail=row["detail"],
-    )
+    return AuditRecord(user=row["user_name"], **_same(row, _OF_AUDIT))
