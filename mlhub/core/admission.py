@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from mlhub.core.forecasts import forecasts
 from mlhub.core.gate import Gate, Pressure, impossible, most_of
 from mlhub.core.leases import Lease
 from mlhub.core.ledger import AuditRecord, Changes, Ledger
-from mlhub.core.placement import free_units, open_devices
+from mlhub.core.placement import free_units, largest, open_devices
 from mlhub.core.policy import Policy
 from mlhub.core.quantities import format_wait, ordinal
 from mlhub.core.queue import Grant, Planner, Supply, ordered, supply_of
@@ -188,6 +189,9 @@ def pressure(
     if flavor is None or not queue:
         return Pressure(len(queue), {})
     devices = policy.devices_of(name, inventory)
+    # One who wants more than any node can give until something is repaired gets nothing by it.
+    most = largest(open_devices(devices, inventory)) or math.inf
+    queue = [claim for claim in queue if claim.ask.count <= most]
     return Gate(ledger, policy, flavor, devices).pressure(queue, now)
 
 

@@ -244,3 +244,13 @@ def test_one_who_waits_for_their_group_to_hold_less_presses_on_the_groups_leases
     policy = Policy(flavors=FLAVORS, groups={"vision": Limit(devices=4), "speech": Limit()})
     pressing = pressure(ledger(mine, other, head), STOCK, policy, "a100", NOON)
     assert (pressing.on(mine), pressing.on(other)) == (1, 0)
+
+
+def test_one_who_waits_for_a_repair_ends_nobodys_lease_by_waiting():
+    mine, large = lease("l", "n1-0"), claim("large", user="bob", count=2)
+    broken = inventory(device("n1-0"), sick(device("n1-1")))
+    assert pressure(ledger(mine, large), broken, POLICY, "a100", NOON).on(mine) == 0
+    mended = inventory(device("n1-0"), device("n1-1"))
+    assert pressure(ledger(mine, large), mended, POLICY, "a100", NOON).on(mine) == 1
+    silent = replace(mended, nodes=(Node("n1", schedulable=False, trouble="no answer"),))
+    assert pressure(ledger(mine, large), silent, POLICY, "a100", NOON).on(mine) == 1
