@@ -87,6 +87,11 @@ class Client:
                 return found
             query = f"?state=live&limit=500&before={page['next']}"
 
+    async def alive(self) -> int:
+        """Ask whether the process lives; the HTTP status."""
+        async with self.session.get(f"{self.base.removesuffix('api/v1')}healthz") as answer:
+            return answer.status
+
     async def clear(self) -> None:
         """Release every lease, and wait until every device is free."""
         async with asyncio.timeout(IDLE_LIMIT_S):
@@ -100,7 +105,14 @@ async def client_for(stack: Stack, connections: int) -> AsyncIterator[Client]:
     """A client with as many connections, and the credential that may name other users."""
     wiring = json.loads((stack.home / "run" / "wiring.json").read_text())
     base = f"http://127.0.0.1:{wiring['service_ports']['quota']}/services/quota/api/v1"
-    headers = {"Authorization": f"token {stack.token('spawner')}"}
+    async with client_at(base, stack.token("spawner"), connections) as client:
+        yield client
+
+
+@asynccontextmanager
+async def client_at(base: str, token: str, connections: int) -> AsyncIterator[Client]:
+    """The same for a service that runs by itself."""
+    headers = {"Authorization": f"token {token}"}
     connector = aiohttp.TCPConnector(limit=connections)
     timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(

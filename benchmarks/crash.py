@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
+import json
 import random
 import signal
 import tempfile
@@ -16,13 +16,15 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks.api import Client, client_for, stack_with
+from benchmarks.api import FLAVOR, Client, client_at, gpus
 from benchmarks.report import finish, progress
-from tests.running import Stack
+from tests.services.quota.hub import Hub
+from tests.services.quota.running import Quota, quota_service
 
 DEVICES = 16
 CLIENTS = 24
 BACK_LIMIT_S = 60.0
+IN_ITS_START = 0.1  # the share of the kills that may come before the service answers
 
 
 @dataclass
@@ -74,46 +76,41 @@ async def person(number: int, client: Client, book: Book, going: asyncio.Event) 
         await insist(lambda lease=lease: client.release(lease["id"]))
 
 
-def service(stack: Stack) -> int | None:
-    """The process of the quota service, as the supervisor knows it."""
-    process = stack.part("quota")
-    return process.pid if process else None
+def revive(quota: Quota) -> None:
+    """Kill -9, and the next one at once: the supervisor's growing pauses would take hours."""
+    quota.end(signal.SIGKILL)
+    quota.start()
 
 
-async def kill_often(stack: Stack, kills: int) -> None:
+async def kill_often(quota: Quota, client: Client, kills: int) -> None:
     """End the service without warning, again and again, at random moments of its life."""
-    dice, last = random.Random(1), None
+    dice = random.Random(1)
     for done in range(1, kills + 1):
-        pid = await asyncio.to_thread(service, stack)
-        while pid is None or pid == last:
-            await asyncio.sleep(0.1)
-            pid = await asyncio.to_thread(service, stack)
-        await asyncio.sleep(dice.uniform(0.2, 1.5))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        last = pid
+        if dice.random() > IN_ITS_START:
+            await insist(client.alive)
+        await asyncio.sleep(dice.uniform(0, 1.2))
+        await asyncio.to_thread(revive, quota)
         if done % 20 == 0:
             progress(f"{done} of {kills} kills")
 
 
-async def measure(stack: Stack, kills: int) -> dict[str, int]:
+async def measure(quota: Quota, kills: int) -> dict[str, int]:
     """The figures of one run."""
     book, going = Book(), asyncio.Event()
     going.set()
-    async with client_for(stack, connections=CLIENTS) as client:
+    token = quota.hub.tokens["spawner"]
+    async with client_at(f"{quota.url}api/v1", token, CLIENTS) as client:
         people = [
             asyncio.create_task(person(number, client, book, going)) for number in range(CLIENTS)
         ]
-        await kill_often(stack, kills)
+        await kill_often(quota, client, kills)
         going.clear()
         await asyncio.gather(*people)
         kept = [await insist(lambda n=n: client.claim(f"keeper-{n}")) for n in range(DEVICES // 2)]
         for answer in kept:
             if answer.get("state") == "granted":
                 book.granted(answer["lease"])
-        pid = await asyncio.to_thread(service, stack)
-        if pid:
-            os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(revive, quota)
         await insist(lambda: client.claim("after"))
         await insist(lambda: client.release("none"))
         live = {row["id"] for row in await client.live()}
@@ -130,11 +127,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     args = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        stack_with(Path(folder, "home"), devices=DEVICES) as stack,
-    ):
-        finish(asyncio.run(measure(stack, args.kills)))
+    with tempfile.TemporaryDirectory() as folder:
+        home, hub = Path(folder, "home"), Hub(Path(folder))
+        home.mkdir()
+        file = Path(folder, "gpus.yaml")
+        file.write_text(json.dumps(gpus(DEVICES)))
+        settings = {
+            "inventory": {"source": "simulated", "simulated_file": str(file)},
+            "flavors": [{"name": FLAVOR, "display_name": "A100", "model": "*A100*"}],
+        }
+        with hub.running(), quota_service(hub, home, **settings) as quota:
+            finish(asyncio.run(measure(quota, args.kills)))
 
 
 if __name__ == "__main__":
