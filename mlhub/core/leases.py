@@ -40,8 +40,6 @@ class EndReason(StrEnum):
     NOT_STARTED = "not-started"
     START_FAILED = "start-failed"
     NOT_ALLOWED = "not-allowed"
-    DEVICE_LOST = "device-lost"
-    REPLACED = "replaced"
 
 
 END_TEXTS = {
@@ -52,8 +50,6 @@ END_TEXTS = {
     EndReason.NOT_STARTED: "the server was not started in time",
     EndReason.START_FAILED: "the server could not be started",
     EndReason.NOT_ALLOWED: "the user may not use it any more",
-    EndReason.DEVICE_LOST: "a GPU of it failed",
-    EndReason.REPLACED: "another one took its place",
 }
 
 

@@ -112,11 +112,6 @@ def gpu_hours(devices: int, span: timedelta) -> Decimal:
     return exact.quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP)
 
 
-def credits_for(price_per_hour: Decimal, hours: Decimal) -> Decimal:
-    """Credits for device-hours at a price per device and hour, to a ten-thousandth."""
-    return (price_per_hour * hours).quantize(Decimal("0.0001"), rounding=ROUND_HALF_UP)
-
-
 def plural(number: int, word: str) -> str:
     """``"1 GPU"``, ``"2 GPUs"``."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"

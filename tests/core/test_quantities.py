@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from mlhub.core.errors import BadInput
 from mlhub.core.quantities import (
-    credits_for,
     format_duration,
     format_memory,
     format_range,
@@ -78,9 +77,9 @@ def test_memory_is_said_in_gib_from_one_on():
     ]  # fmt: skip
 
 
-def test_hours_and_credits_are_exact_decimals():
+def test_hours_are_exact_decimals():
     assert gpu_hours(3, timedelta(minutes=20)) == Decimal("1.000000")
-    assert credits_for(Decimal("1.20"), gpu_hours(2, timedelta(minutes=90))) == Decimal("3.6000")
+    assert gpu_hours(2, timedelta(minutes=90)) == Decimal(3)
 
 
 def test_numbers_are_said_as_people_do():
