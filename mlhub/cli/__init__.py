@@ -28,5 +28,4 @@ def build() -> typer.Typer:
 def main() -> None:
     """Entry point of the command `mlhub`."""
     with screen.problems_in_one_line():
-        build()()
-    sys.exit(0)
+        sys.exit(build()(standalone_mode=False) or 0)

@@ -87,7 +87,7 @@ def flavor_table(stock: InventoryView) -> RenderableType:
     """One line for each flavor."""
     made = tables.table(
         "flavor", "name", "memory", "free", "total", "waiting", "next", "price/h", "note",
-        right=("memory", "free", "total", "waiting", "price/h"),
+        right=("memory", "free", "total", "waiting", "price/h"), whole=("flavor",),
     )  # fmt: skip
     for row in stock.flavors:
         memory = format_memory(row.memory_mib) if row.memory_mib else ""
@@ -120,7 +120,7 @@ def device_table(stock: InventoryView) -> RenderableType:
     """One line for each device."""
     made = tables.table(
         "node", "number", "device", "flavor", "state", "held by", "since", "busy", "memory",
-        right=("number", "busy", "memory"),
+        right=("number", "busy", "memory"), whole=("flavor",),
     )  # fmt: skip
     for node in stock.nodes:
         for row in node.devices:

@@ -75,7 +75,7 @@ def lease_table(rows: list[LeaseView]) -> RenderableType:
     """One line for each lease."""
     made = tables.table(
         "lease", "user", "server", "flavor", "GPUs", "state", "since", "ends", "waiting", "note",
-        right=("GPUs", "waiting"),
+        right=("GPUs", "waiting"), whole=("lease",),
     )  # fmt: skip
     now = tables.now()
     for row in rows:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -16,6 +17,9 @@ from mlhub.stack.problems import StackProblem
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+# typer has a copy of click of its own, and no public name for what is wrong with a command's words
+UsageError = typer.BadParameter.__mro__[1]
 
 
 def say(text: str) -> None:
@@ -45,3 +49,19 @@ def problems_in_one_line() -> Iterator[None]:
         yield
     except StackProblem as problem:
         fail(str(problem))
+    except UsageError as problem:
+        tell_usage(problem)
+
+
+def tell_usage(problem: Any) -> NoReturn:
+    """Says which words of a command make no sense; a command without any shows its help.
+
+    Raises:
+        SystemExit: always.
+    """
+    text, context = problem.format_message(), problem.ctx
+    if not text:
+        raise SystemExit(int(Exit.USAGE))  # the help was shown
+    command = context.command_path if context else "mlhub"
+    words = text.strip().replace("Value error, ", "").rstrip(".?")
+    fail(f"{words}. `{command} --help` shows what there is.", Exit.USAGE)

@@ -6,8 +6,9 @@ import sys
 from datetime import datetime
 from typing import Final
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -25,11 +26,29 @@ def now() -> datetime:
     return SystemClock().now()
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table; the columns in `right` hold numbers."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+class Sheet(Table):
+    """A table that gives up its empty columns first where the screen is too narrow for all."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draws it."""
+        wide = Measurement.get(console, options.update(max_width=WIDE), self).maximum
+        if wide > options.max_width:
+            self.columns = [column for column in self.columns if any(column.cells)]
+        yield from super().__rich_console__(console, options)
+
+
+def table(*columns: str, right: tuple[str, ...] = (), whole: tuple[str, ...] = ()) -> Table:
+    """An empty table.
+
+    Args:
+        columns: The headings.
+        right: Those columns hold numbers.
+        whole: What stands in those is typed into other commands: it is never cut short.
+    """
+    made = Sheet(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left")
+        side = "right" if column in right else "left"
+        made.add_column(column, justify=side, no_wrap=column in whole, overflow="fold")
     return made
 
 

@@ -14,6 +14,7 @@ from mlhub.stack.problems import StackProblem
 # which a restarting process gave up for a second is still free when it comes back.
 FIRST_INTERNAL, LAST_INTERNAL = 20_000, 32_000
 TRIES = 200
+LAST_PORT, FIRST_OF_USERS = 65_535, 8100
 
 
 def require_free(host: str, port: int) -> None:
@@ -29,11 +30,16 @@ def require_free(host: str, port: int) -> None:
     try:
         try_to_bind(host, port)
     except OSError as error:
-        raise StackProblem(
-            reason_why_not(host, port, error),
-            remedy=f"Choose another: `mlhub up --port {port + 100}`, "
-            f'or `make up ARGS="--port {port + 100}"`.',
-        ) from error
+        remedy = what_to_do(port, error)
+        raise StackProblem(reason_why_not(host, port, error), remedy=remedy) from error
+
+
+def what_to_do(port: int, error: OSError) -> str:
+    """Says how to get an address that can be had."""
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "Name an address of this machine with --host; without it mlhub listens on 127.0.0.1."
+    other = port + 100 if port < LAST_PORT - 100 else FIRST_OF_USERS
+    return f'Choose another: `mlhub up --port {other}`, or `make up ARGS="--port {other}"`.'
 
 
 def reason_why_not(host: str, port: int, error: OSError) -> str:
@@ -42,6 +48,8 @@ def reason_why_not(host: str, port: int, error: OSError) -> str:
         return f"Port {port} on {host} is taken{by_whom(port)}"
     if error.errno == errno.EACCES:
         return f"Port {port} needs root"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine"
     return f"Port {port} on {host} cannot be opened: {error.strerror or error}"
 
 
