@@ -168,18 +168,17 @@ class ApiRequest(ProgramRequest):
     async def _note(self, route: Route, error: Exception) -> None:
         """Remember what a refused request would have changed."""
         problem = foreseen(error)
-        known = self.who is not ANYONE and problem and problem.status < 500
+        who = self.outsider if self.who is ANYONE else self.who.name
+        known = who and problem and problem.status < 500
         if known and problem and not problem.recorded and route.method not in SAFE_METHODS:
-            await self._record(route, problem)
+            await self._record(who, route, problem)
 
-    async def _record(self, route: Route, problem: Problem) -> None:
+    async def _record(self, who: str, route: Route, problem: Problem) -> None:
         subject = f"{route.method} {route.path}"
         try:
-            await self.service.broker.refused(
-                self.who.name, subject, problem.detail, kind=problem.kind
-            )
+            await self.service.broker.refused(who, subject, problem.detail, kind=problem.kind)
         except (LedgerUnavailable, NotOwner) as error:
-            log.warning("%s of %s was refused: %s (%s)", subject, self.who.name, problem, error)
+            log.warning("%s of %s was refused: %s (%s)", subject, who, problem, error)
 
 
 def too_large() -> Problem:

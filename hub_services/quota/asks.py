@@ -15,7 +15,8 @@ from mlhub.core.quantities import parse_duration
 
 LARGEST_NUMBER: Final = 2**63 - 1
 SHORTEST: Final = timedelta(seconds=1)
-CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029"  # what would break a line of a log
+# What would break a line of a log, or turn the order in which one is read.
+CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069"
 ONE_LINE: Final = rf"^[^{CONTROLS}]*$"
 SERVER_NAME: Final = rf"^$|^[^\s/.{CONTROLS}]([^/{CONTROLS}]*[^\s/{CONTROLS}])?$"
 

@@ -37,6 +37,7 @@ class Request(HubOAuthenticated, RequestHandler):
         self.service = service
         self.hub_auth = service.sign_in
         self.current_user = None  # asked for asynchronously, by `identify`
+        self.outsider = ""  # whom the hub knows, but who may not use this service
 
     def set_default_headers(self) -> None:
         """Tornado's: before anything else is set."""
@@ -54,6 +55,7 @@ class Request(HubOAuthenticated, RequestHandler):
             model = await self.hub_auth.get_user(self, sync=False)
             self.current_user = model and self.check_hub_user(model)
         except UserNotAllowed as error:
+            self.outsider = str(error.model.get("name") or "")
             raise not_allowed("You may not use this service; ask its operator.") from error
         except HTTPError as error:
             text = "JupyterHub does not answer, so nobody can say who you are."

@@ -1,5 +1,6 @@
 """Bad input: each a clear answer below 500, one line of audit, and nothing changed."""
 
+import asyncio
 import json
 
 import pytest
@@ -171,3 +172,57 @@ async def test_a_mistake_of_the_service_shows_a_mark_and_no_trace(desk: Desk, ca
     mark = answer.body["detail"].rstrip(".").rpartition(" ")[2]
     assert mark in caplog.text
     assert "Traceback" not in str(answer.body)
+
+
+SPAWNER = "the spawner"
+REFUSALS = {
+    "a claim for another user": ("ada", {"user": "bob"}, 403),
+    "a claim in the name of a group": ("ada", {"groups": ["admins"]}, 403),
+    "a token without rights": ("ada without access", {}, 403),
+    "a flavor that is nowhere": ("ada", {"flavor": "h100"}, 404),
+    "a flavor beyond ASCII": ("ada", {"flavor": "ａ100"}, 404),
+    "a flavor that climbs": ("ada", {"flavor": "../../a100"}, 404),
+    "more than one node has": ("ada", {"count": 64}, 409),
+    "a user with a line break": (SPAWNER, {"user": "ada\r\nSet-Cookie: x"}, 422),
+    "a user with a null": (SPAWNER, {"user": "ada\x00"}, 422),
+    "a user of 1,000 characters": (SPAWNER, {"user": "a" * 1000}, 422),
+    "a user that is a list": (SPAWNER, {"user": ["ada"]}, 422),
+    "a group with a line break": (SPAWNER, {"user": "ada", "groups": ["a\nb"]}, 422),
+    "groups as text": (SPAWNER, {"user": "ada", "groups": "ml"}, 422),
+    "a server that goes up": ("ada", {"server": "../bob"}, 422),
+    "a server with a hidden turn": ("ada", {"server": "a\u202eb"}, 422),
+    "a server of 1,000 characters": ("ada", {"server": "s" * 1000}, 422),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+async def test_each_refusal_is_one_line_of_audit_and_changes_nothing(desk: Desk, case: str):
+    who, body, status = REFUSALS[case]
+    answer = await desk.claim(who, **body)
+    assert answer.status == status, answer.body
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert len(answer.body["detail"]) > 10
+    ledger = await desk.world.ledger()
+    assert not ledger.leases
+    assert not ledger.waiting()
+    (line,) = await desk.audit()
+    assert line["action"] in {"refused", "denied"}
+    assert not set("\r\n\x00\u202e") & set(str(list(line.values())))
+
+
+async def test_the_same_key_with_another_body_is_a_conflict_and_one_line(desk: Desk):
+    first = await desk.claim("ada", key="the-same-key")
+    before = len(await desk.audit())
+    other = await desk.claim("ada", key="the-same-key", count=2)
+    assert (other.status, other.body["type"]) == (409, "urn:mlhub:problem:conflict")
+    assert len(await desk.audit()) == before + 1
+    again = await desk.claim("ada", key="the-same-key")
+    assert again.body["lease"]["id"] == first.body["lease"]["id"]
+    assert len((await desk.world.ledger()).leases) == 1
+
+
+async def test_two_claims_at_once_with_one_key_are_one_lease(desk: Desk):
+    answers = await asyncio.gather(*(desk.claim("ada", key="clicked-twice") for _ in range(8)))
+    assert {row.status for row in answers} == {201}
+    assert len({row.body["lease"]["id"] for row in answers}) == 1
+    assert [row["action"] for row in await desk.audit()] == ["granted"]
