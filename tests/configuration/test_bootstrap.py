@@ -67,6 +67,14 @@ async def test_what_was_decided_before_goes_before_the_settings(tmp_path: Path) 
     assert isinstance(built(settings, tmp_path, gpus="nvml").inventory, NvmlInventory)
 
 
+def test_what_an_operator_decides_of_signs_of_trouble_reaches_the_gpus(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"inventory": {"health": {"row-remap-pending": "sick"}}})
+    inventory = built(settings, tmp_path, gpus="nvml").inventory
+    assert isinstance(inventory, NvmlInventory)
+    assert inventory.signs.rule("row-remap-pending").verdict == "sick"
+    assert inventory.signs.rule("ecc-contained").verdict == "warn"
+
+
 async def test_the_simulated_gpus_are_those_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "gpus.yaml"
     file.write_text(GPUS)

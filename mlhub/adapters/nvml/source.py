@@ -58,7 +58,7 @@ class NvmlInventory:
         self._owner_of = owner_of
         self._timeout_s = timeout_s
         self._gpus = gpus
-        self._signs = signs or Signs()
+        self.signs = signs or Signs()
         self._xids = XidWatch()
         self._nvml = Nvml(library)
         self._lane = Lane("mlhub-nvml")
@@ -156,7 +156,7 @@ class NvmlInventory:
         return self._last
 
     def _examine(self, gpu: Any, uuid: str) -> tuple[Health, str]:
-        return condition(self._nvml, gpu, xids=self._xids.of(uuid), signs=self._signs)
+        return condition(self._nvml, gpu, xids=self._xids.of(uuid), signs=self.signs)
 
     def _looked(self) -> Look:
         """The look of the last reading; without a driver an empty one."""
