@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 import requests
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.people import Person, os_user
@@ -31,8 +32,40 @@ GPUS = {
     ]
 }
 A100, T4 = "a100-80gb-pcie", "t4"
+FLAVORS = [
+    {
+        "name": A100,
+        "display_name": "A100 80 GB",
+        "model": "*A100*",
+        "memory": "80 GiB",
+        "price": 1.2,
+    },
+    {"name": T4, "display_name": "Tesla T4", "model": "*T4*", "memory": "15 GiB", "price": 0.2},
+]
+PROFILES = [
+    {
+        "display_name": "PyTorch",
+        "slug": "pytorch",
+        "description": "Python, PyTorch, CUDA",
+        "default": True,
+        "gpus": "any",
+    },
+    {"display_name": "Minimal", "slug": "minimal", "description": "Python on CPU, starts fastest"},
+]
 START_MS = 90_000
 PLAIN_HOST = "mlhub.test"  # plain http and no loopback: no secure context for browsers
+SERIOUS = {"serious", "critical"}
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core finds that is serious."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{row['id']}: {node['html'][:120]}"
+        for row in found
+        if row["impact"] in SERIOUS
+        for node in row["nodes"]
+    ]
 
 
 @dataclass
@@ -111,7 +144,12 @@ def _lab(open_directory: Path) -> Iterator[Lab]:
     clock, gpus = home / "clock", home / "gpus.yaml"
     clock.write_text("0\n")
     gpus.write_text(json.dumps(GPUS))
-    settings = {"simulation": {"clock_file": str(clock)}}
+    settings = {
+        "simulation": {"clock_file": str(clock)},
+        "flavors": FLAVORS,
+        "profiles": PROFILES,
+        "limits": {"everyone": {"devices": 4, "memory": "320 GiB"}},
+    }
     with running_stack(home, settings=settings, gpus_file=gpus) as stack:
         yield Lab(stack, clock)
 
