@@ -10,7 +10,7 @@ from hub_services.quota.routes import Call, Reply
 from hub_services.quota.service import Service
 from mlhub.broker.ports import DeviceUse, Page
 from mlhub.core.errors import InventoryUnavailable
-from mlhub.core.invariants import Finding, examine
+from mlhub.core.invariants import QUIET, Finding, examine
 from mlhub.core.leases import Lease
 from mlhub.core.ledger import stepped_back, stepped_on
 from mlhub.core.strays import find_strays, lasting
@@ -18,7 +18,6 @@ from mlhub.core.usage_invariants import examine_sums, examine_usage
 
 ENTRIES: Final = 1000  # rows of each kind that are looked at, the newest ones
 TRIES: Final = 5  # looks at the usage ledger while others write to it
-QUIET: Final = 120.0  # seconds after which the system has to be quiet again
 
 
 async def doctor(call: Call) -> Reply:
@@ -71,7 +70,7 @@ async def _usage_of(service: Service, live: list[Lease]) -> list[Finding]:
 
 def _quiet(service: Service) -> Finding:
     age, trouble = service.vitals.sweep_age, service.vitals.trouble
-    quiet = age is not None and age < QUIET and not trouble
+    quiet = age is not None and age < QUIET.total_seconds() and not trouble
     says = "the sweep goes through, and has done so lately"
     looked_at = "no sweep yet" if age is None else f"the last one that did, {age:.0f} s ago"
     detail = "" if quiet else trouble or "no sweep went through lately"

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mlhub.configuration.values import FilePath, Section, Variable, in_our_words, spelled
+from mlhub.configuration.values import FilePath, Section, Variable, spelled
 from mlhub.core.health import Signs
+from mlhub.parsing import in_our_words
 
 PublicUrl = Annotated[
     str, *spelled(r"https?://[^\s/?#@]+/?", "write for example https://gpu.example.org")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -21,10 +20,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mlhub.core.devices import MigProfile
-from mlhub.core.errors import BadInput
 from mlhub.core.quantities import format_duration, format_memory, parse_duration, parse_memory
-
-T = TypeVar("T")
+from mlhub.parsing import as_text, in_our_words
 
 
 class Section(BaseModel):
@@ -33,26 +30,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-def in_our_words(parse: Callable[[Any], T], value: object) -> T:
-    """The parsed value, or a finding in the words of the error that `core` raises."""
-    try:
-        return parse(value)
-    except BadInput as error:
-        facts = {"problem": error.problem, "remedy": error.remedy}
-        raise PydanticCustomError("bad_input", "{problem} ({remedy})", facts) from error
-
-
 def _duration(value: object) -> timedelta:
-    return value if isinstance(value, timedelta) else in_our_words(parse_duration, _plain(value))
+    return value if isinstance(value, timedelta) else in_our_words(parse_duration, as_text(value))
 
 
 def _memory(value: object) -> int:
-    return in_our_words(parse_memory, _plain(value))
-
-
-def _plain(value: object) -> object:
-    """Lists and mappings as text, so that the parser refuses them in its own words."""
-    return value if isinstance(value, str | int | float) else str(value)
+    return in_our_words(parse_memory, as_text(value))
 
 
 def _longer_than_nothing(span: timedelta) -> timedelta:

@@ -5,44 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from mlhub.core.devices import MigProfile, Sharing
 from mlhub.core.errors import BadInput
 from mlhub.core.quantities import parse_duration, parse_memory, plural
+from mlhub.parsing import as_text, in_our_words
 
-T = TypeVar("T")
 LARGEST: Final = 1024 * 1024  # bytes of a file that people write by hand
 SLICES: Final = 7  # compute slices that a chip in MIG mode deals out
 MANUAL: Final = "docs/how-to/simulated-gpus.md says how it is written"
 
 
-def _in_our_words(parse: Callable[[Any], T]) -> BeforeValidator:
+def _parsed(parse: Callable[[Any], Any]) -> BeforeValidator:
     """A parser of `core`, whose refusal pydantic reports with the place in the file."""
 
-    def check(value: Any) -> T:
-        known = isinstance(value, str | int | float | timedelta)
-        try:
-            return parse(value if known else str(value))
-        except BadInput as error:
-            facts = {"problem": error.problem, "remedy": error.remedy}
-            raise PydanticCustomError("bad_input", "{problem} ({remedy})", facts) from error
-
-    return BeforeValidator(check)
+    return BeforeValidator(lambda value: in_our_words(parse, value))
 
 
 def _span(value: Any) -> timedelta:
-    return value if isinstance(value, timedelta) else parse_duration(value)
+    return value if isinstance(value, timedelta) else parse_duration(as_text(value))
 
 
-Memory = Annotated[int, _in_our_words(parse_memory)]
-Duration = Annotated[timedelta, _in_our_words(_span)]
-Profile = Annotated[str, _in_our_words(lambda name: MigProfile(str(name)).name)]
+Memory = Annotated[int, _parsed(lambda value: parse_memory(as_text(value)))]
+Duration = Annotated[timedelta, _parsed(_span)]
+Profile = Annotated[str, _parsed(lambda name: MigProfile(str(name)).name)]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 
