@@ -19,7 +19,11 @@ NAMESPACE = "os"
 
 
 class PamMethod(PAMAuthenticator):
-    """Sign-in with the password of an OS account; the account's number is the stable id."""
+    """Sign-in with the password of an OS account; its name and number are the stable id.
+
+    The number alone is none: the system gives that of a deleted account to the next one. Neither
+    is the name: an account that was made anew under it has another number, and is refused.
+    """
 
     method = Unicode("pam")
     settings = AnyTrait(help="Its section of mlhub.yaml.")
@@ -70,7 +74,7 @@ class PamMethod(PAMAuthenticator):
         return Visitor(
             method=self.method,
             namespace=NAMESPACE,
-            subject=str(account.uid),
+            subject=f"{account.name}:{account.uid}",
             login=account.name,
             groups=os_accounts.groups_of(account.name, self.settings.named_groups),
         )

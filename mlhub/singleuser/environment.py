@@ -1,6 +1,7 @@
 """What the spawner tells a user's server, in environment variables and arguments (pure)."""
 
 import posixpath
+import shlex
 from collections.abc import Mapping
 
 LEASE_ID = "MLHUB_LEASE_ID"
@@ -57,14 +58,24 @@ def lease_environment(*, lease_id: str, api_url: str) -> dict[str, str]:
 
 
 def server_arguments() -> list[str]:
-    """Arguments that switch mlhub's Jupyter Server extension on, and news off; they are no secret.
-
-    JupyterLab's news come from outside, where many hubs cannot reach and none has to.
+    """Arguments that switch mlhub's Jupyter Server extension on; they are no secret.
 
     The spawner passes them, rather than a file of the installation, because an environment
     may hold mlhub without wanting it in every notebook server that runs there.
     """
-    return [f"--ServerApp.jpserver_extensions={EXTENSION}=True", "--LabApp.news_url=None"]
+    return [f"--ServerApp.jpserver_extensions={EXTENSION}=True"]
+
+
+def terminal_arguments(shell: str) -> list[str]:
+    """Arguments by which terminals keep the server's environment.
+
+    A login shell, as the server would start it, takes ``PATH`` from the machine's profile, and
+    with it the server's own Python and tools out of reach.
+
+    Args:
+        shell: of the server's owner.
+    """
+    return [f"--ServerApp.terminado_settings=shell_command={shlex.quote(shell or '/bin/sh')}"]
 
 
 def mlflow_link(*, base_url: str, server_prefix: str) -> str:

@@ -1,4 +1,4 @@
-"""mlhub's Jupyter Server extension: seeds the home and reports the owner's first request.
+"""mlhub's Jupyter Server extension: seeds the home, reports the first request, asks of no news.
 
 The spawner switches it on (``environment.server_arguments``) and passes ``MLHUB_LEASE_ID`` and
 ``MLHUB_API_URL``; without a lease (a CPU server) there is nothing to report.
@@ -15,6 +15,7 @@ from tornado.web import RequestHandler
 from mlhub.singleuser import seed
 from mlhub.singleuser.environment import API_URL, EXTENSION, LEASE_ID
 from mlhub.singleuser.first_use import FirstUse, Identity, post_used
+from mlhub.singleuser.lab import without_news
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -33,7 +34,8 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
 
 
 async def _start_jupyter_server_extension(serverapp: Any) -> None:
-    """Begin to watch; done at the start, when no extension replaces the log function any more."""
+    """Begin to watch; done at the start, when no extension replaces what is set here any more."""
+    without_news(serverapp.web_app.settings)
     first_use = from_environment(os.environ)
     if first_use is not None:
         watch(serverapp.web_app.settings, first_use)

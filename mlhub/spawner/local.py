@@ -20,6 +20,7 @@ from mlhub.singleuser.environment import (
     lease_environment,
     mlflow_environment,
     server_arguments,
+    terminal_arguments,
 )
 from mlhub.spawner.leasing import GPULeaseMixin
 from mlhub.spawner.processes import Identified, belonging, end_all, is_same, mark_of
@@ -159,8 +160,9 @@ class LocalGPUSpawner(GPULeaseMixin, LocalProcessSpawner):
         )
 
     def get_args(self) -> list[str]:
-        """The server's arguments, with those of mlhub's extension."""
-        return [*super().get_args(), *server_arguments()]
+        """The server's arguments, with those of mlhub's extension and for terminals."""
+        shell = pwd.getpwnam(self.user.name).pw_shell
+        return [*super().get_args(), *server_arguments(), *terminal_arguments(shell)]
 
     def holder_pid(self) -> int:
         """The server's own process."""

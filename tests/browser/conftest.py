@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ PROFILES = [
 START_MS = 90_000
 PLAIN_HOST = "mlhub.test"  # plain http and no loopback: no secure context for browsers
 SERIOUS = {"serious", "critical"}
+SIGNED_IN = re.compile(r"/hub/(?!login|oauth_login)\w|/user/")
 
 
 def serious(page: Page) -> list[str]:
@@ -223,7 +225,7 @@ def visit(chromium: Browser, lab: Lab) -> Iterator[Any]:
         page.fill("[name=username]", person.name)
         page.fill("[name=password]", person.password)
         page.click("[type=submit]")
-        page.wait_for_url("**/hub/**", timeout=START_MS)
+        page.wait_for_url(SIGNED_IN, timeout=START_MS)
         return Visitor(person, page, lab, url)
 
     yield come

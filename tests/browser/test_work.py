@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import A100, START_MS, serious
+from tests.browser.conftest import A100, START_MS, T4, serious
+from tests.people import Person, os_user
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.root]
+
+
+@pytest.fixture
+def carol() -> Iterator[Person]:
+    """Somebody new: JupyterLab opens again what one had open the last time."""
+    with os_user("carol") as person:
+        yield person
+
+
+def in_terminal(page: Page, command: str) -> None:
+    """Opens a terminal in JupyterLab and runs a command there."""
+    page.locator(".jp-LauncherCard[title*='terminal' i]").first.click()
+    page.locator(".jp-Terminal .xterm-helper-textarea").wait_for(state="attached")
+    page.locator(".jp-Terminal .xterm-screen").click()
+    page.keyboard.type(command + "\n")
+
+
+def test_a_run_from_a_terminal_arrives_in_mlflow_under_ones_own_name(carol, lab, visit):
+    visitor = visit(carol)
+    page = visitor.start(T4)
+    in_terminal(page, "cd ~/mlhub-examples; python mlflow-example.py > ~/said 2>&1; touch ~/over")
+    said, over = carol.home / "said", carol.home / "over"
+    wait_until(over.exists, within_s=120, what="the end of the example")
+    told = re.search(rf"run (\S+) of {carol.name} is in experiment 'first-steps'", said.read_text())
+    assert told, said.read_text()
+    page = visitor.open("services/mlflow/")
+    page.get_by_text("first-steps").first.click(timeout=START_MS)
+    page.wait_for_url(re.compile(r"/experiments/\d+"))
+    experiment = re.search(r"/experiments/\d+", page.url)
+    assert experiment
+    page = visitor.open(f"services/mlflow/#{experiment.group()}/runs/{told.group(1)}")
+    expect(page.locator("body")).to_contain_text("straight line", timeout=START_MS)
+    expect(page.locator("body")).to_contain_text(carol.name, timeout=START_MS)
 
 
 def test_vs_code_and_tensorboard_open_below_ones_own_server(lab, ada, bob, visit, picture):

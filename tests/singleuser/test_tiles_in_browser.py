@@ -1,5 +1,6 @@
 """The launcher and its apps in a real browser, below /user/NAME/ of a real hub."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from mlhub.singleuser.lab import NEWS
 from tests.singleuser.hub import Hub, wait_for
 from tests.singleuser.people import signed_in
 
@@ -37,6 +39,25 @@ def test_the_launcher_has_a_tile_with_icon_for_each_app(page: Page, server: str)
         icon = tile.locator("img")
         assert icon.evaluate("image => image.complete && image.naturalWidth > 0"), title
     page.locator(".jp-LauncherCard[title*='terminal' i]").first.wait_for()
+
+
+def test_nobody_is_asked_about_news_from_outside(page: Page, server: str) -> None:
+    page.goto(f"{server}lab")
+    page.locator(".jp-Launcher").wait_for()
+    settings = page.locator("#jupyter-config-data").text_content()
+    assert settings is not None
+    assert NEWS in json.loads(settings)["disabledExtensions"]
+
+
+def test_a_terminal_finds_the_servers_own_python(page: Page, server: str, home_of: Path) -> None:
+    page.goto(f"{server}lab")
+    page.locator(".jp-LauncherCard[title*='terminal' i]").first.click()
+    page.locator(".jp-Terminal .xterm-helper-textarea").wait_for(state="attached")
+    page.locator(".jp-Terminal .xterm-screen").click()
+    page.keyboard.type("command -v python > found-in-terminal\n")
+    found = home_of / "hopper" / "found-in-terminal"
+    wait_for("line", lambda: found.exists() and found.read_text().strip())
+    assert found.read_text().strip() == str(Path(sys.executable).parent / "python")
 
 
 def test_the_mlflow_tile_opens_the_teams_server(page: Page, server: str, hub: Hub) -> None:

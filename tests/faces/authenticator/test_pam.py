@@ -46,8 +46,19 @@ def method() -> PamMethod:
 async def test_an_account_signs_in_with_its_password(method: PamMethod, person: Person) -> None:
     visitor = await method.identify(REQUEST, form(person))
     assert visitor.login == person.name
-    assert visitor.subject == str(pwd.getpwnam(person.name).pw_uid)
+    assert visitor.subject == f"{person.name}:{person.uid}"
     assert person.name in visitor.groups
+
+
+async def test_who_inherits_the_number_of_a_deleted_account_is_somebody_new(
+    method: PamMethod,
+) -> None:
+    with os_user("carol") as carol:
+        before = await method.identify(REQUEST, form(carol))
+    with os_user("ada") as ada:
+        after = await method.identify(REQUEST, form(ada))
+    assert ada.uid == carol.uid, "the system gives a free number to the next account"
+    assert after.subject != before.subject
 
 
 async def test_a_wrong_password_is_refused_and_soon_waits(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import sqlite3
 import threading
@@ -13,7 +14,7 @@ import psutil
 import pytest
 import requests
 
-from mlhub.singleuser.environment import server_arguments
+from mlhub.singleuser.environment import server_arguments, terminal_arguments
 from tests.faces.spawner.hubs import SpawnHub
 from tests.faces.spawner.small_service import SmallService
 from tests.people import Person
@@ -82,7 +83,8 @@ def test_a_server_knows_its_apps_and_mlhubs_extension_but_no_secret_of_the_hub(
     facts = start(hub, ada)
     environment = facts["environment"]
     assert environment["MLHUB_CODE_SERVER"] == "/nowhere/code-server"
-    assert facts["args"] == server_arguments()
+    shell = pwd.getpwnam(ada.name).pw_shell
+    assert facts["args"] == [*server_arguments(), *terminal_arguments(shell)]
     known = " ".join([*environment.values(), *facts["args"]])
     for secret in (hub.token, hub.password, hub.proxy_token):
         assert secret not in known
