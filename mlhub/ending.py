@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from typing import Final, Generic, TypeVar
 
 import psutil
@@ -28,17 +28,25 @@ class Ending(Generic[P]):
             wait()
     """
 
-    def __init__(self, send: Callable[[P, signal.Signals], object], *, patience_s: float) -> None:
+    def __init__(
+        self,
+        send: Callable[[P, signal.Signals], object],
+        *,
+        patience_s: float,
+        which: Callable[[P], Hashable] = lambda process: process,
+    ) -> None:
         """The patience begins with the first step.
 
         Args:
             send: signals one process, such as by `send_to`.
             patience_s: seconds between asking and killing.
+            which: what stays the same of a process at every look at it, such as pid and start.
         """
         self._send = send
+        self._which = which
         self._patience_s = patience_s
         self._began: float | None = None
-        self._asked: set[P] = set()
+        self._asked: set[Hashable] = set()
 
     def step(self, left: Collection[P]) -> bool:
         """Do to those that are left what is due; whether there is to be another step."""
@@ -50,8 +58,8 @@ class Ending(Generic[P]):
         for process in left:
             if waited >= self._patience_s:
                 self._send(process, signal.SIGKILL)
-            elif process not in self._asked:
-                self._asked.add(process)
+            elif (which := self._which(process)) not in self._asked:
+                self._asked.add(which)
                 self._send(process, signal.SIGTERM)
         return True
 

@@ -82,6 +82,21 @@ async def test_a_lease_is_there_while_its_holder_runs_and_gone_after():
     assert (found.presence, found.unseen) == (Presence.GONE, timedelta(seconds=7))
 
 
+async def test_a_look_at_one_lease_does_not_forget_when_others_were_seen():
+    clock = ManualClock()
+    observer = ProcessObserver(clock)
+    with running(lease="L1") as process:
+        row = held("L1", (await observer.holder_of(process.pid)).holder)
+        assert await seen(observer, row) is Presence.THERE
+    clock.advance(timedelta(seconds=7))
+    await observer.observe([held("L2")])
+    assert (await observer.observe([row]))["L1"].unseen == timedelta(seconds=7)
+    clock.advance(timedelta(hours=1))
+    await observer.observe([held("L2")])
+    assert (await observer.observe([row]))["L1"].unseen is None
+    observer.close()
+
+
 async def test_a_kernel_that_outlives_its_server_keeps_the_lease(observer):
     with running(*ORPHAN, lease="L1") as server:
         kernel = int(line_of(server))
@@ -255,6 +270,18 @@ async def test_a_process_gets_time_to_save_its_work(tmp_path):
         line_of(server)
         await observer.kill(held("L1"))
     assert saved.read_text() == "yes\n"
+
+
+async def test_a_kernel_is_asked_once_also_when_its_server_ends_before_it(tmp_path):
+    asked = tmp_path / "asked"
+    kernel = f"trap 'echo >> {asked}' TERM; echo $$; while :; do sleep 0.05; done"
+    observer = ProcessObserver(SystemClock(), grace_s=1.0)
+    with running("sh", "-c", 'sh -c "$0" & wait', kernel, lease="L1") as server:
+        pid = int(line_of(server))
+        await observer.kill(held("L1", (await observer.holder_of(server.pid)).holder))
+        assert not runs(pid)
+    observer.close()
+    assert asked.read_text() == "\n"
 
 
 async def test_a_process_that_has_the_number_of_an_old_holder_is_spared(observer):

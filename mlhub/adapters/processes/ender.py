@@ -67,7 +67,9 @@ class Ender:
         self._lane.close()
 
     def _case_of(self, lease: Lease) -> _Case:
-        ending: Ending[Seen] = Ending(self._send, patience_s=self._grace_s)
+        ending: Ending[Seen] = Ending(
+            self._send, patience_s=self._grace_s, which=lambda process: process.key
+        )
         return _Case(lease, ending, asyncio.get_running_loop().create_future())
 
     def _send(self, process: Seen, number: signal.Signals) -> bool:
@@ -94,7 +96,7 @@ class Ender:
         look = self._families.look()
         for case in cases:
             case.left = self._families.to_end(case.lease, look, case.ours.values())
-            case.ours.update({(process.pid, process.ticks): process for process in case.left})
+            case.ours.update({process.key: process for process in case.left})
         return [case for case in cases if case.ending.step(case.left)]
 
     def _close(self, case: _Case) -> None:

@@ -84,8 +84,8 @@ class Families:
         """
         holder = self.holder(lease, look)
         roots = [*self.members(lease, look), *self._own(lease, [holder] if holder else [])]
-        running = {(process.pid, process.ticks) for process in look.by_pid.values()}
-        roots += [row for row in earlier if (row.pid, row.ticks) in running]
+        running = {process.key for process in look.by_pid.values()}
+        roots += [row for row in earlier if row.key in running]
         spared = _spared(look.by_pid)
         ends = [process for process in roots if process.pid not in spared]
         below = self._own(lease, relatives(look.by_pid.values(), ends))

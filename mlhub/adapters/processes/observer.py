@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -19,6 +19,7 @@ from mlhub.lane import Lane
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _UNKNOWN: Final = Observation(Presence.UNKNOWN)
+_KEPT_S: Final = 3600.0  # seconds for which it is known when a lease was last seen
 _LOOK_AGAIN: Final = (0.1, 0.3, 0.6)  # seconds: a process that just starts has no environment yet
 
 
@@ -98,11 +99,13 @@ class ProcessObserver:
         """What is seen of each lease's holder, by lease id; one pass over all processes."""
         try:
             look = await self._do(self._families.look)
+            at = self._clock.monotonic()
             found = await self._do(lambda: {row.id: self._seen(row, look) for row in leases})
         except OSError as error:
             log.warning("the processes of this machine cannot be listed: %s", error or "no answer")
             return {lease.id: _UNKNOWN for lease in leases}
-        self._last = {key: at for key, at in self._last.items() if key in found}
+        there = (key for key, what in found.items() if what.presence is Presence.THERE)
+        self._note(there, at=at)
         return found
 
     async def kill(self, lease: Lease) -> None:
@@ -121,6 +124,14 @@ class ProcessObserver:
     async def _do(self, call: Callable[[], T]) -> T:
         return await self._lane.do(call, timeout_s=self._timeout_s)
 
+    def _note(self, there: Iterable[str], *, at: float) -> None:
+        """Remember when these were seen; what others were seen at is kept: a look may be at few.
+
+        The lane's thread reads what is remembered, so it is replaced, never changed.
+        """
+        kept = {key: seen for key, seen in self._last.items() if at - seen < _KEPT_S}
+        self._last = kept | dict.fromkeys(there, at)
+
     def _seen(self, lease: Lease, look: Pass) -> Observation:
         boot, pid, ticks = parsed(lease.holder)
         if lease.holder and not boot:
@@ -128,7 +139,6 @@ class ProcessObserver:
         members = self._families.members(lease, look)
         holder = self._families.holder(lease, look)
         if holder or members:
-            self._last[lease.id] = self._clock.monotonic()
             return self._there(holder or _first(members), lease.holder)
         if boot == self._clock.boot() and self._hidden(pid, ticks, look):
             return _UNKNOWN

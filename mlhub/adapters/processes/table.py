@@ -41,6 +41,11 @@ class Seen:
     visible: str = ""
 
     @property
+    def key(self) -> tuple[int, int]:
+        """What names it at every look; its parent, for one, may be another by then."""
+        return self.pid, self.ticks
+
+    @property
     def age(self) -> float:
         """Seconds since it began, time that the machine slept included."""
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - self.ticks / _TICKS_PER_SECOND)
