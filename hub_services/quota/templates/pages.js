@@ -3,10 +3,9 @@
   "use strict";
   const main = document.querySelector("main.gpus");
   if (!main) return;
-  const SETTLE_MS = 300;
   const AGAIN_MS = 15000;
+  const PATIENCE_MS = 30000; // for an answer: what hangs must not stand in the way of the next look
   let seen = new Date();
-  let timer = 0;
   // The service's clock counts: the reader's own may be wrong.
   const ahead = (block) => new Date(block.dataset.now) - Date.now();
   let skew = ahead(main);
@@ -55,7 +54,8 @@
   async function refresh() {
     try {
       const headers = { Accept: "text/html", "X-XSRFToken": main.dataset.xsrf };
-      const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual" });
+      const signal = AbortSignal.timeout(PATIENCE_MS);
+      const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual", signal });
       if (answer.type === "opaqueredirect") return location.reload(); // the sign-in is over
       if (!answer.ok) throw new Error(String(answer.status));
       swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
@@ -67,10 +67,7 @@
     }
   }
 
-  const soon = () => {
-    clearTimeout(timer);
-    timer = setTimeout(refresh, SETTLE_MS);
-  };
+  const soon = mlhubStream.paced(refresh);
 
   // Nobody looks at a hidden tab, but one that waits says its place in its title, and goes on by itself.
   const ifSeen = () => (document.visibilityState === "visible" || main.querySelector("[data-state]")) && soon();
@@ -99,6 +96,6 @@
     name: `mlhub ${main.dataset.api.replace(/\/$/, "")} ${main.dataset.user}`,
     connect,
     onChange: ifSeen,
-    onTrouble: soon,
+    onTrouble: () => soon(),
   });
 })();

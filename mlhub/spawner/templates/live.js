@@ -3,15 +3,12 @@ const mlhubLive = (() => {
   "use strict";
   const ALONE_MS = 15000; // between two looks where no stream tells of changes
   const ANYWAY_MS = 60000; // and where one does
-  const SETTLE_MS = 250;
   const LONGEST_MS = 60000;
   const AGAIN_MS = 3000;
+  const PATIENCE_MS = 30000; // for an answer: what hangs must not stand in the way of the next look
 
   function follow(options) {
     let { ticket } = options;
-    let asking = null;
-    let again = false;
-    let timer = 0;
     let renewing = null;
     let pauseMs = AGAIN_MS;
 
@@ -37,45 +34,28 @@ const mlhubLive = (() => {
     }
 
     async function news() {
-      const inventory = await (await get("/inventory?devices=false&mine=true")).json();
+      const path = "/inventory?devices=false&mine=true";
+      const inventory = await (await get(path, AbortSignal.timeout(PATIENCE_MS))).json();
       return { inventory, me: inventory.mine };
     }
 
-    // At most one request at a time; what changes meanwhile is asked for once more.
-    async function refresh() {
-      if (asking) {
-        again = true;
-        return asking;
+    const soon = mlhubStream.paced(async () => {
+      try {
+        const found = await news();
+        pauseMs = AGAIN_MS;
+        options.onNews(found);
+      } catch (error) {
+        options.onTrouble(error);
+        soon(pauseMs * (0.5 + Math.random()));
+        pauseMs = Math.min(pauseMs * 2, LONGEST_MS);
       }
-      asking = (async () => {
-        try {
-          const found = await news();
-          pauseMs = AGAIN_MS;
-          options.onNews(found);
-        } catch (error) {
-          options.onTrouble(error);
-          soon(pauseMs * (0.5 + Math.random()));
-          pauseMs = Math.min(pauseMs * 2, LONGEST_MS);
-        }
-      })();
-      await asking;
-      asking = null;
-      if (again) {
-        again = false;
-        await refresh();
-      }
-    }
-
-    function soon(afterMs) {
-      clearTimeout(timer);
-      timer = setTimeout(refresh, afterMs);
-    }
+    });
 
     // Nobody looks at a hidden tab: it catches up when it is shown.
-    const ifSeen = () => document.visibilityState === "visible" && soon(SETTLE_MS);
+    const ifSeen = () => document.visibilityState === "visible" && soon();
 
     document.addEventListener("visibilitychange", ifSeen);
-    refresh();
+    soon(0);
     const shared = mlhubStream.share({
       name: `mlhub ${options.api} ${options.user}`,
       connect: (signal) => get("/events", signal),

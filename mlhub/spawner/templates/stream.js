@@ -5,6 +5,9 @@ const mlhubStream = (() => {
   const SILENT_MS = 40000; // after which it is taken for gone; its stream beats every 15 s even where timers are slowed
   const SETTLE_MS = 120; // two tabs that step forward at once: the last one to say so has it
   const LONGEST_MS = 30000;
+  const QUIET_MS = 45000; // three beats that did not come: nobody is at the other end of this connection any more
+  const SOON_MS = 300; // changes seldom come alone: what follows at once is seen by the same look
+  const SPREAD_MS = 1000; // all browsers hear of a change together, and shall not all ask together
   const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
 
   // connect: opens the stream. onChange: something is new. onTrouble: the stream broke; it is tried again.
@@ -13,7 +16,23 @@ const mlhubStream = (() => {
     if (channel) channel.onmessage = onChange;
 
     async function listen(signal, alive) {
-      const reader = (await connect(signal)).body.getReader();
+      const call = new AbortController();
+      const hangUp = () => call.abort();
+      let silence = setTimeout(hangUp, QUIET_MS);
+      signal.addEventListener("abort", hangUp);
+      try {
+        await hear((await connect(call.signal)).body.getReader(), () => {
+          clearTimeout(silence);
+          silence = setTimeout(hangUp, QUIET_MS);
+          alive();
+        });
+      } finally {
+        clearTimeout(silence);
+        signal.removeEventListener("abort", hangUp);
+      }
+    }
+
+    async function hear(reader, alive) {
       const decoder = new TextDecoder();
       let rest = "";
       for (;;) {
@@ -92,5 +111,36 @@ const mlhubStream = (() => {
     }
   }
 
-  return { share };
+  // Does it soon, never twice at once: asking again does not put off what is due, so that a storm of news cannot either.
+  function paced(does) {
+    let timer = 0;
+    let due = Infinity;
+    let running = false;
+    let again = false;
+
+    async function run() {
+      due = Infinity;
+      again = running;
+      if (running) return;
+      running = true;
+      try {
+        await does();
+      } finally {
+        running = false;
+        if (again) soon();
+      }
+    }
+
+    function soon(afterMs = SOON_MS + Math.random() * SPREAD_MS) {
+      const at = performance.now() + afterMs;
+      if (at >= due) return;
+      clearTimeout(timer);
+      due = at;
+      timer = setTimeout(run, afterMs);
+    }
+
+    return soon;
+  }
+
+  return { share, paced };
 })();
