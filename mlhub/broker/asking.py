@@ -22,7 +22,7 @@ from mlhub.core.claims import Ask, Claim, ClaimState
 from mlhub.core.decisions import Denied, Granted, Reason
 from mlhub.core.devices import Inventory
 from mlhub.core.errors import Conflict, InventoryUnavailable
-from mlhub.core.leases import Lease, LeaseStatus, Target
+from mlhub.core.leases import EndReason, Lease, LeaseStatus, Target, end
 from mlhub.core.ledger import AuditRecord, Changes, Ledger
 from mlhub.core.policy import Policy
 
@@ -58,7 +58,7 @@ def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Chang
         return _joined(asked, ledger, started, now)
     _need_a_look(asked.inventory)
     former = next((row for row in ledger.waiting() if row.ask.holder == asked.ask.holder), None)
-    replaced = _replaced(former, now)
+    replaced = _replaced(former, now) + _given_up(asked.ask, ledger, now)
     without = ledger.apply(replaced)
     denied = judge(without, asked.inventory, asked.policy, asked.ask, now) or _patience(
         asked, without
@@ -66,7 +66,7 @@ def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Chang
     claim, changes = (
         _refused(asked, denied, now) if denied else _queued(asked, without, former, now)
     )
-    # One who is refused something else keeps the place that they have.
+    # One who is refused something else keeps the place or the turn that they have.
     kept = claim.state is ClaimState.DENIED
     return claim, changes if kept else replaced + changes
 
@@ -134,13 +134,17 @@ def _kept_for(asked: Asked, ledger: Ledger) -> Lease | None:
         (
             lease
             for lease in ledger.leases.values()
-            if lease.ask.holder == asked.ask.holder
-            and lease.status is LeaseStatus.HELD
-            and lease.target is Target.ACTIVE
+            if _held_for(lease, asked.ask)
             and (lease.ask.flavor, lease.ask.count) == (asked.ask.flavor, asked.ask.count)
         ),
         None,
     )
+
+
+def _held_for(lease: Lease, ask: Ask) -> bool:
+    """Whether a lease still waits for the holder that asks."""
+    held = lease.status is LeaseStatus.HELD and lease.target is Target.ACTIVE
+    return held and lease.ask.holder == ask.holder
 
 
 def _joined(asked: Asked, ledger: Ledger, lease: Lease, now: datetime) -> tuple[Claim, Changes]:
@@ -159,6 +163,15 @@ def _replaced(former: Claim | None, now: datetime) -> Changes:
     why = "you asked for something else for this server"
     over = replace(former, state=ClaimState.CANCELLED, decided_at=now, why=why, blocked="")
     return Changes(claims=(over,), audit=(_record(now, "cancelled", over, why),))
+
+
+def _given_up(ask: Ask, ledger: Ledger, now: datetime) -> Changes:
+    """A holder whose turn has come, and who takes something else, leaves it to the next."""
+    turns = (row for row in ledger.leases.values() if row.from_queue and _held_for(row, ask))
+    why = "you started something else for this server"
+    over = tuple(end(row, EndReason.RELEASED, by=ask.user, why=why) for row in turns)
+    audit = (AuditRecord(now, ask.user, str(row.status), row.id, ask.user, why) for row in over)
+    return Changes(leases=over, audit=tuple(audit))
 
 
 def _queued(

@@ -11,7 +11,7 @@ from typing import Final
 from mlhub.core.claims import Ask
 from mlhub.core.decisions import Denied, Reason
 from mlhub.core.devices import Flavor
-from mlhub.core.leases import Lease, free_at
+from mlhub.core.leases import Lease, Target, free_at
 from mlhub.core.ledger import Ledger
 from mlhub.core.policy import Limit, Policy
 from mlhub.core.quantities import format_duration, format_memory, plural
@@ -26,9 +26,18 @@ class Use:
     servers: int = 0
 
 
+def counts(lease: Lease) -> bool:
+    """Whether a lease counts for a limit: all but a turn given up before a server was seen on it.
+
+    Its devices stay taken until that was observed, but its owner has nothing of them any more.
+    """
+    given_up = lease.from_queue and lease.target is Target.ENDED and not lease.holder
+    return not given_up
+
+
 def use_of(leases: Iterable[Lease]) -> Use:
     """The sum of what these leases hold."""
-    held = tuple(leases)
+    held = tuple(lease for lease in leases if counts(lease))
     return Use(
         devices=sum(lease.count for lease in held),
         memory=sum(lease.placement.memory for lease in held),
@@ -69,6 +78,8 @@ class Held:
 
     def add(self, lease: Lease) -> None:
         """Count one more lease."""
+        if not counts(lease):
+            return
         self._users.setdefault(lease.ask.user, Holding()).add(lease)
         for name in dict.fromkeys(lease.ask.groups):
             self._groups.setdefault(name, Holding()).add(lease)

@@ -15,7 +15,7 @@ from mlhub.core.errors import Conflict
 from mlhub.core.leases import EndReason, LeaseStatus
 from mlhub.core.policy import Limit
 from tests.broker.world import SECOND, World
-from tests.core.making import HOUR, MINUTE
+from tests.core.making import A100, HOUR, MINUTE, T4, a100s, device, inventory
 
 
 @pytest.fixture
@@ -425,3 +425,51 @@ async def test_a_lease_goes_on_past_its_end_while_only_one_over_their_own_limit_
     assert sorted(await world.live()) == ["a", "b"]
     [claim] = (await world.ledger()).waiting()
     assert "Your limit is 1 GPU" in claim.blocked
+
+
+async def whose_turn_has_come(user):
+    """One A100, held for a user's turn, another user behind them, and a T4 that is free."""
+    world = World(gpus=1, everyone=Limit(devices=1))
+    world.policy = replace(world.policy, flavors=(A100, T4))
+    world.stock.content = inventory(*a100s(1), device("t", model="Tesla T4"))
+    await world.open()
+    await world.spawn("a")
+    await world.ask(user, wait=True)
+    await world.ask("z", wait=True)
+    world.users("z")
+    world.hub.refuses = "please sign in again"
+    await world.hub.stop("a", "")
+    await world.tick(times=2)
+    world.hub.refuses = ""
+    return world
+
+
+def t4(user, **more):
+    options = '{"flavor": "t4", "count": 1}'
+    return Ask(user, "", "t4", more.pop("count", 1), HOUR, options=options, **more)
+
+
+async def test_a_turn_that_has_come_passes_on_when_its_owner_starts_something_else():
+    world = await whose_turn_has_come("b")
+    turn = (await world.live())["b"]
+    assert isinstance(await world.hub.spawn(t4("b")), Granted)
+    kept = (await world.ledger()).leases[turn.id]
+    assert (kept.status, kept.by) == (LeaseStatus.ENDING, "b")
+    assert await world.findings() == []
+    await world.tick(times=3)
+    assert world.hub.servers.keys() == {("b", ""), ("z", "")}
+    over = await world.store.ended_lease(turn.id)
+    assert (over.reason, over.why) == (
+        EndReason.RELEASED,
+        "you started something else for this server",
+    )
+    assert (await world.live())["b"].ask.flavor == "t4"
+
+
+async def test_a_turn_stays_with_one_who_is_refused_something_else_or_asks_for_another_server():
+    world = await whose_turn_has_come("b")
+    turn = (await world.live())["b"]
+    assert isinstance(await world.hub.spawn(t4("b", count=2)), Denied)
+    refused = await world.broker.claim(replace(t4("b"), server="two"), "for-another-server")
+    assert refused.reason is Reason.DEVICE_LIMIT
+    assert (await world.live())["b"] == turn
