@@ -190,7 +190,8 @@ def pressure(
         return Pressure(len(queue), {})
     devices = policy.devices_of(name, inventory)
     # One who wants more than any node can give until something is repaired gets nothing by it.
-    most = largest(open_devices(devices, inventory)) or math.inf
+    # Hardware that was never read says nothing of what can be given.
+    most = largest(open_devices(devices, inventory)) if inventory.nodes else math.inf
     queue = [claim for claim in queue if claim.ask.count <= most]
     return Gate(ledger, policy, flavor, devices).pressure(queue, now)
 

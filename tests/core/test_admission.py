@@ -252,5 +252,22 @@ def test_one_who_waits_for_a_repair_ends_nobodys_lease_by_waiting():
     assert pressure(ledger(mine, large), broken, POLICY, "a100", NOON).on(mine) == 0
     mended = inventory(device("n1-0"), device("n1-1"))
     assert pressure(ledger(mine, large), mended, POLICY, "a100", NOON).on(mine) == 1
-    silent = replace(mended, nodes=(Node("n1", schedulable=False, trouble="no answer"),))
-    assert pressure(ledger(mine, large), silent, POLICY, "a100", NOON).on(mine) == 1
+
+
+@pytest.mark.parametrize(
+    "out_of_service",
+    [
+        inventory(sick(device("n1-0")), sick(device("n1-1"))),
+        inventory(device("n1-0"), n1=Node("n1", schedulable=False, trouble="no answer")),
+        inventory(device("t", model="Tesla T4")),
+    ],
+    ids=["all devices are sick", "the driver is silent", "no device is left"],
+)
+def test_while_nobody_can_be_granted_anything_nobodys_lease_is_ended_for_it(out_of_service):
+    mine, other = lease("l", "n1-0"), claim("c", user="bob")
+    assert pressure(ledger(mine, other), out_of_service, POLICY, "a100", NOON).on(mine) == 0
+
+
+def test_one_who_waits_presses_before_the_hardware_was_ever_read():
+    mine, other = lease("l", "n1-0"), claim("c", user="bob")
+    assert pressure(ledger(mine, other), inventory(), POLICY, "a100", NOON).on(mine) == 1
