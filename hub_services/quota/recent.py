@@ -31,13 +31,21 @@ class Recent:
     last: datetime | None = None
 
     def note(self, loads: Mapping[str, DeviceLoad], now: datetime) -> bool:
-        """Keep what was seen, unless the last sample is less than a minute old."""
+        """Keep what was seen, unless the last sample is less than a minute old.
+
+        A look that failed says nothing: what is known stays until it is an hour old.
+        """
         if self.last is not None and timedelta() <= now - self.last < EVERY:
             return False
+        if not loads:
+            return False
         self.last = now
-        self.samples = {uuid: self.samples.get(uuid, deque(maxlen=SAMPLES)) for uuid in loads}
+        self.samples = {
+            uuid: rows for uuid, rows in self.samples.items() if now - rows[-1].at < KEPT
+        }
         for uuid, load in loads.items():
-            self.samples[uuid].append(Sample(now, load.utilisation))
+            rows = self.samples.setdefault(uuid, deque(maxlen=SAMPLES))
+            rows.append(Sample(now, load.utilisation))
         return True
 
     def of(self, uuid: str, *, since: datetime, now: datetime) -> list[float | None]:

@@ -39,10 +39,19 @@ def test_no_more_than_an_hour_is_kept():
     assert recent.of("GPU-1", since=NOON, now=now)[0] == 3.0 * SAMPLES - SAMPLES
 
 
-def test_a_device_that_is_gone_is_forgotten():
+def test_a_device_that_is_gone_is_forgotten_after_an_hour():
     recent = filled(2)
-    recent.note({"GPU-2": DeviceLoad("GPU-2", 1.0, None)}, minute(9))
-    assert recent.of("GPU-1", since=NOON, now=minute(9)) == []
+    recent.note({"GPU-2": DeviceLoad("GPU-2", 1.0, None)}, minute(30))
+    assert recent.of("GPU-1", since=NOON, now=minute(30)) == [0.0, 1.0]
+    recent.note({"GPU-2": DeviceLoad("GPU-2", 1.0, None)}, minute(61))
+    assert set(recent.samples) == {"GPU-2"}
+
+
+def test_a_look_that_failed_wipes_nothing_out_and_the_next_one_counts():
+    recent = filled(2)
+    assert not recent.note({}, minute(2))
+    assert recent.of("GPU-1", since=NOON, now=minute(2)) == [0.0, 1.0]
+    assert recent.note({"GPU-1": DeviceLoad("GPU-1", 5.0, None)}, minute(2.1))
 
 
 def test_a_clock_that_was_set_back_does_not_stop_the_samples():
