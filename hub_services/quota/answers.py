@@ -53,7 +53,7 @@ class LeaseView(Answer):
     reason: str | None
     why: str
     by: str
-    waiting: int = Field(description="claims that wait for its flavor")
+    waiting: int = Field(description="claims that its end would help")
     simulated: bool
 
 

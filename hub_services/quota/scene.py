@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from hub_services.quota.answers import FlavorView
 from hub_services.quota.views import LeaseFacts
 from mlhub.broker.ports import DeviceLoad, UsageSource
+from mlhub.core.admission import pressure
 from mlhub.core.availability import FlavorState, availability, would_wait
 from mlhub.core.decisions import Forecast
 from mlhub.core.devices import Inventory
 from mlhub.core.errors import InventoryUnavailable
+from mlhub.core.gate import Pressure
+from mlhub.core.leases import Lease
 from mlhub.core.ledger import Ledger
 from mlhub.core.policy import Limit, Policy
 
@@ -32,8 +35,15 @@ class Scene:
     now: datetime
 
     def facts(self) -> LeaseFacts:
-        """What is said of every lease."""
-        waiting = Counter(claim.ask.flavor for claim in self.ledger.waiting())
+        """What is said of every lease; who waits is worked out for what is asked of."""
+
+        @cache
+        def pressing(flavor: str) -> Pressure:
+            return pressure(self.ledger, self.inventory, self.policy, flavor, self.now)
+
+        def waiting(lease: Lease) -> int:
+            return pressing(lease.ask.flavor).on(lease)
+
         return LeaseFacts(self.policy, self.now, waiting, self.inventory.simulated)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,13 +33,13 @@ class LeaseFacts:
 
     Attributes:
         now: ledger time.
-        waiting: how many claims wait, by flavor.
+        waiting: how many claims wait for a lease to end, as renewing counts them.
         simulated: whether the devices are.
     """
 
     policy: Policy
     now: datetime
-    waiting: Mapping[str, int]
+    waiting: Callable[[Lease], int]
     simulated: bool
 
 
@@ -58,7 +58,7 @@ def lease_view(lease: Lease, facts: LeaseFacts) -> LeaseView:
         expected_end=expected_end(lease, facts.now, policy.notice) if live else None,
         warned_at=lease.warned_at, ended_at=lease.ended_at,
         reason=str(lease.reason) if lease.reason else None, why=lease.why, by=lease.by,
-        waiting=facts.waiting.get(ask.flavor, 0), simulated=facts.simulated,
+        waiting=facts.waiting(lease) if live else 0, simulated=facts.simulated,
     )  # fmt: skip
 
 

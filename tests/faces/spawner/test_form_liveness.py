@@ -35,8 +35,8 @@ async function pass(ms) {
 }
 const block = { dataset: { now: "2026-11-21T12:00:00Z", api: "/api/", user: "ada" },
   querySelectorAll: () => [], querySelector: () => null };
-globalThis.document = { visibilityState: "visible", addEventListener() {}, querySelector: () => block,
-  getElementById: () => ({}) };
+globalThis.document = { visibilityState: "visible", addEventListener() {},
+  querySelector: () => block, getElementById: () => ({}) };
 globalThis.window = globalThis;
 globalThis.location = { href: "/" };
 const done = (result) => { console.log(JSON.stringify(result)); process.exit(0); };
@@ -50,12 +50,8 @@ def source(name: str) -> str:
 
 def browser(*scripts: str) -> Any:
     """What the scripts make of it, in the Node.js that the stack brings."""
-    text = "\n".join(scripts)
-    command = [
-        str(node_directory() / "bin" / "node"),
-        "-e",
-        f"{BROWSER}\n(async () => {{{text}}})()",
-    ]
+    text = f"{BROWSER}\n(async () => {{{' '.join(scripts)}}})()"
+    command = [str(node_directory() / "bin" / "node"), "-e", text]
     found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     return json.loads(found.stdout)
 
@@ -130,7 +126,8 @@ def test_a_stream_that_has_gone_silent_is_opened_anew():
           });
           return { body: { getReader: () => ({ read }) } };
         };
-        mlhubStream.share({ name: "x", connect, onChange() {}, onTrouble: () => { troubles += 1; } });
+        const onTrouble = () => { troubles += 1; };
+        mlhubStream.share({ name: "x", connect, onChange() {}, onTrouble });
         await pass(100000);
         const before = opened;
         await pass(10000);

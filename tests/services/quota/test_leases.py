@@ -205,6 +205,19 @@ async def test_me_shows_limits_use_claims_and_leases(desk: Desk):
     assert [(row["position"], row["mine"]) for row in theirs] == [(1, True)]
 
 
+async def test_one_whom_their_own_limit_keeps_back_does_not_count_as_waiting_for_a_lease(
+    desk: Desk,
+):
+    lease = await desk.lease("ada", count=3)
+    await desk.lease("bob")
+    await desk.claim("bob", server="second", wait=True)
+    path = f"leases/{lease['id']}"
+    assert (await desk.ask("GET", path, who="ada")).body["waiting"] == 1
+    desk.set_policy(everyone=Limit(devices=1))
+    assert (await desk.ask("GET", path, who="ada")).body["waiting"] == 0
+    assert (await change(desk, lease["id"], "renew", duration="12h")).status == 200
+
+
 async def test_the_queue_comes_in_pages(desk: Desk):
     await desk.lease("bob", count=4)
     for i in range(5):
