@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlhub.singleuser.environment import lease_environment, server_arguments, terminal_arguments
+from mlhub.singleuser.environment import lease_environment, server_arguments
 from tests.singleuser.hub import Hub
 from tests.singleuser.node import code_server
 from tests.singleuser.receiver import Receiver
@@ -27,8 +27,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterato
         "SHELL": "/bin/bash",
         **lease_environment(lease_id="lease-of-{USER}", api_url=receiver.url),
     }
-    arguments = [*server_arguments(), *terminal_arguments("/bin/bash")]
-    hub = Hub(directory, environment=environment, arguments=arguments)
+    hub = Hub(directory, environment=environment, arguments=server_arguments())
     with hub.running():
         yield hub
 

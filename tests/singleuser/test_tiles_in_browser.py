@@ -49,17 +49,6 @@ def test_nobody_is_asked_about_news_from_outside(page: Page, server: str) -> Non
     assert NEWS in json.loads(settings)["disabledExtensions"]
 
 
-def test_a_terminal_finds_the_servers_own_python(page: Page, server: str, home_of: Path) -> None:
-    page.goto(f"{server}lab")
-    page.locator(".jp-LauncherCard[title*='terminal' i]").first.click()
-    page.locator(".jp-Terminal .xterm-helper-textarea").wait_for(state="attached")
-    page.locator(".jp-Terminal .xterm-screen").click()
-    page.keyboard.type("command -v python > found-in-terminal\n")
-    found = home_of / "hopper" / "found-in-terminal"
-    wait_for("line", lambda: found.exists() and found.read_text().strip())
-    assert found.read_text().strip() == str(Path(sys.executable).parent / "python")
-
-
 def test_the_mlflow_tile_opens_the_teams_server(page: Page, server: str, hub: Hub) -> None:
     page.goto(f"{server}lab")
     with page.context.expect_page() as opened:
