@@ -182,6 +182,7 @@ class Ledger:
             for key, claim in self.claims.items()
             if claim.waiting
             or key in live
+            or claim.lease_id in self.leases
             or not claim.decided_at
             or claim.decided_at >= times[claim.state]
         }

@@ -200,6 +200,20 @@ async def test_a_claim_that_waits_or_holds_a_lease_is_never_forgotten(store):
     assert set((await store.snapshot()).claims) == {"c1", "claim-l1"}
 
 
+async def test_a_claim_that_joined_a_lease_is_remembered_as_long_as_the_lease_lives(store):
+    first = replace(denied(claim("claim-l1")), state=ClaimState.GRANTED, lease_id="l1")
+    joined = replace(first, id="joined", key="another-key")
+    await store.update(does(claims=[first, joined], leases=[lease("l1", "a")]))
+    await store.update(does(forget=NOON + HOUR))
+    assert (await store.snapshot()).claim_by_key("ada", "another-key") == joined
+    await store.close()
+    await store.open("again")
+    assert (await store.snapshot()).claim_by_key("ada", "another-key") == joined
+    await store.update(does(leases=[over(lease("l1", "a"))]))
+    await store.update(does(forget=NOON + HOUR))
+    assert (await store.snapshot()).claims == {}
+
+
 async def test_a_ledger_that_is_not_open_says_so(store):
     await store.close()
     await store.close()

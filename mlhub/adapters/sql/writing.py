@@ -106,13 +106,14 @@ def _free(connection: Connection, lease_ids: list[str]) -> None:
 def _forget(connection: Connection, before: datetime, denied: datetime) -> None:
     """Drop claims that were decided long ago and hold nothing; what they were given stays."""
     claims, leases = tables.claims, tables.leases
-    holding = select(leases.c.claim_id).where(leases.c.ended_number.is_(None))
+    live = leases.c.ended_number.is_(None)
     refused = and_(claims.c.state == str(ClaimState.DENIED), claims.c.decided_at < denied)
     connection.execute(
         delete(claims).where(
             claims.c.state != str(ClaimState.QUEUED),
             or_(claims.c.decided_at < before, refused),
-            claims.c.id.not_in(holding),
+            claims.c.id.not_in(select(leases.c.claim_id).where(live)),
+            claims.c.lease_id.not_in(select(leases.c.id).where(live)),
         )
     )
 
