@@ -22,7 +22,11 @@ TRIES: Final = 5  # looks at the usage ledger while others write to it
 
 async def doctor(call: Call) -> Reply:
     """Examine the ledger, the hardware, the processes and the service itself."""
-    service = call.service
+    return Reply(await examined(call.service))
+
+
+async def examined(service: Service) -> list[FindingView]:
+    """What holds and what does not, looked at now."""
     uses = await _uses(service)
     scene = await service.look()
     leases = list(scene.ledger.leases.values())
@@ -31,7 +35,7 @@ async def doctor(call: Call) -> Reply:
         scene.ledger, scene.inventory, service.broker.policy, seen, scene.now, uses=uses
     )
     findings += [*await _billed(service), _quiet(service), _strays(service, leases, uses)]
-    return Reply([FindingView(**asdict(row)) for row in findings])
+    return [FindingView(**asdict(row)) for row in findings]
 
 
 async def _uses(service: Service) -> list[DeviceUse] | None:

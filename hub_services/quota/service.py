@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from hub_services.quota.answers import FindingView
+from hub_services.quota.lately import Lately
 from hub_services.quota.metrics import Metrics
 from hub_services.quota.pace import Pace
 from hub_services.quota.recent import Recent
@@ -23,6 +25,7 @@ from mlhub.core.leases import Lease
 from mlhub.core.lifecycle import Observation
 from mlhub.core.strays import Stray
 
+EXAMINED_EVERY: Final = 30.0  # seconds that a page shows what the doctor found
 Closer = Callable[[], Awaitable[None]]
 
 
@@ -49,6 +52,7 @@ class Service:
         cookie_secret: signs the cookies of people who signed in to this service.
         pids: who a local process is; None where holders are no local processes.
         usage: what runs on the devices; None where nobody can say.
+        findings: what the doctor found, for pages that are loaded again and again.
         recent: how busy the devices were lately.
         profiles: the environments of the form, as mlhub.yaml has them.
         pace: how often each user may ask for changes.
@@ -74,6 +78,7 @@ class Service:
     usage: UsageSource | None = None
     pace: Pace = field(default_factory=Pace)
     recent: Recent = field(default_factory=Recent)
+    findings: Lately[list[FindingView]] = field(default_factory=lambda: Lately(EXAMINED_EVERY))
     profiles: Sequence[Mapping[str, Any]] = ()
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hub_services.quota import account_api, doctor_api, inventory_api, leases_api
 from hub_services.quota.asks import LeaseQuery, PageQuery, QueueQuery
 from hub_services.quota.pages.visit import Visit
@@ -25,7 +27,7 @@ class Admin(Visit):
             leases=await self.ask(leases_api.listed, query=LeaseQuery(limit=500)),
             queue=await self.ask(inventory_api.queue, query=QueueQuery()),
             audit=await self.ask(account_api.audit, query=query),
-            findings=await self.ask(doctor_api.doctor),
+            findings=await self.service.findings.get(partial(doctor_api.examined, self.service)),
             stock=stock, user_filter=user, before=before,
         )  # fmt: skip
 

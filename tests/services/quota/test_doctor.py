@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
+from hub_services.quota.lately import Lately
 from mlhub.broker.ports import DeviceUse, Page
 from mlhub.core.errors import InventoryUnavailable
 from mlhub.core.strays import find_strays
@@ -100,3 +102,31 @@ async def test_an_entry_that_is_gone_breaks_an_invariant(desk: Desk):
     row = (await examined(desk))["I4"]
     assert not row["ok"]
     assert row["detail"].startswith(f"lease {lease['id']} was billed for")
+
+
+async def test_the_operators_page_examines_once_for_all_who_look_and_the_api_each_time(desk: Desk):
+    looks = []
+
+    class Counted(Uses):
+        async def processes(self) -> list[DeviceUse]:
+            looks.append(1)
+            return await super().processes()
+
+    desk.service.usage = Counted()
+    pages = await asyncio.gather(*(desk.ask("GET", "/admin", who="admin") for _ in range(5)))
+    assert {page.status for page in pages} == {200}
+    assert len(looks) == 1
+    await examined(desk)
+    await examined(desk)
+    assert len(looks) == 3
+
+
+async def test_what_was_found_lately_is_looked_at_again_when_it_is_old():
+    lately, looks = Lately[int](keep=0.0), iter(range(9))
+
+    async def look() -> int:
+        return next(looks)
+
+    assert [await lately.get(look) for _ in range(3)] == [0, 1, 2]
+    lately.keep = 3600.0
+    assert [await lately.get(look) for _ in range(3)] == [2, 2, 2]
