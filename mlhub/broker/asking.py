@@ -255,5 +255,6 @@ def _load(text: str) -> Denied:
     row = json.loads(text)
     retry = datetime.fromisoformat(row["retry_at"]) if row["retry_at"] else None
     return Denied(
-        Reason(row["reason"]), row["message"], row["limit"], row["used"], row["unit"], retry
-    )
+        Reason(row["reason"]), row["message"], row["limit"], row["used"], row["unit"], retry,
+        row.get("group", ""),
+    )  # fmt: skip

@@ -73,6 +73,7 @@ class Denied:
         limit, used: of the rule that said no, where it counts something.
         unit: what they count: ``GPUs``, ``MiB``, ``servers``, ``seconds``.
         retry_at: when asking again may go better; None when it never will under these rules.
+        group: whose limit it is, "" where it is no group's.
     """
 
     reason: Reason
@@ -81,6 +82,7 @@ class Denied:
     used: int | None = None
     unit: str = ""
     retry_at: datetime | None = None
+    group: str = ""
 
 
 Decision = Granted | Queued | Denied

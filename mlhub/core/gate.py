@@ -71,7 +71,7 @@ class Gate:
             if denied is None:
                 free += 1
             elif denied.reason is Reason.GROUP_LIMIT:
-                groups.update(self._policy.groups.keys() & set(claim.ask.groups))
+                groups[denied.group] += 1
         return Pressure(free, groups)
 
 

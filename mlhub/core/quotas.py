@@ -202,7 +202,7 @@ def _group_over(name: str, limit: Limit, use: Use, ask: Ask, flavor: Flavor) -> 
                 f"Your group '{name}' may hold {show(most)} together and holds {show(used)}; "
                 f"you asked for {show(more)} more."
             )
-            return Denied(Reason.GROUP_LIMIT, text, most, used, unit)
+            return Denied(Reason.GROUP_LIMIT, text, most, used, unit, group=name)
     return None
 
 

@@ -246,6 +246,17 @@ def test_one_who_waits_for_their_group_to_hold_less_presses_on_the_groups_leases
     assert (pressing.on(mine), pressing.on(other)) == (1, 0)
 
 
+def test_one_in_two_groups_presses_on_the_one_that_holds_too_much_alone():
+    full = lease("l", "n1-0", user="bob", groups=("vision",))
+    other = lease("o", "n1-1", user="eve", groups=("speech",))
+    policy = Policy(
+        flavors=FLAVORS, groups={"speech": Limit(devices=9), "vision": Limit(devices=1)}
+    )
+    book = ledger(full, other, claim("c", groups=("speech", "vision")))
+    pressing = pressure(book, STOCK, policy, "a100", NOON)
+    assert (pressing.on(full), pressing.on(other)) == (1, 0)
+
+
 def test_one_who_waits_for_a_repair_ends_nobodys_lease_by_waiting():
     mine, large = lease("l", "n1-0"), claim("large", user="bob", count=2)
     broken = inventory(device("n1-0"), sick(device("n1-1")))
