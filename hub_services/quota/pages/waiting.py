@@ -6,7 +6,7 @@ from typing import Final
 
 from hub_services.quota import claims_api
 from hub_services.quota.answers import ClaimView, FlavorView, InventoryView
-from hub_services.quota.pages.switching import CPU, options_with
+from hub_services.quota.pages.switching import CPU, options_with, to_be_had
 from hub_services.quota.pages.visit import Visit
 from mlhub.broker.ports import ServerState
 from mlhub.core.claims import Claim
@@ -40,7 +40,7 @@ class Waiting(Visit):
         return [
             (row, await self._can(claim, GpuAsk(row.name, claim.count)))
             for row in stock.flavors
-            if row.now and row.allowed and row.free - row.kept >= claim.count <= row.max_count
+            if to_be_had(row, claim.count)
         ]
 
     async def _can(self, claim: ClaimView, wanted: GpuAsk | None) -> bool:
