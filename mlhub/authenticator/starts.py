@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 from tornado import web
 
 ADDRESS: Final = re.compile(
-    r"/(?:api/users/[^/]+/(?:server|servers/(?P<named>[^/]*))"
-    r"|spawn(?:/[^/]+(?:/(?P<formed>[^/]+))?)?)/?"
+    r"/(?:api/users/(?P<owner>[^/]+)/(?:server|servers/(?P<named>[^/]*))"
+    r"|spawn(?:/(?P<person>[^/]+)(?:/(?P<formed>[^/]+))?)?)/?"
 )
 
 
@@ -37,27 +37,34 @@ class Starts:
     def begin(self, user: str, handler: Any) -> None:
         """Notes a request that is about to start a server; others pass.
 
+        The hub looks up who asks as well as whose server it is: an administrator who starts
+        somebody else's starts none of their own.
+
         Args:
-            user: Whose server it would be.
+            user: Who is looked up.
             handler: The request; None when it is not known.
 
         Raises:
             AlreadyStartingError: another request is about to start that very server.
         """
-        server = server_of(handler)
-        if server is None:
+        meant = server_of(handler)
+        if meant is None or (meant[0] or user) != user:
             return
+        server = meant[1]
         first = self._under_way.get((user, server))
         if first is not None and first is not handler and not first._finished:
             raise AlreadyStartingError
         self._under_way[user, server] = handler
 
 
-def server_of(handler: Any) -> str | None:
-    """The name of the server that a request would start; None when it would start none."""
+def server_of(handler: Any) -> tuple[str, str] | None:
+    """Whose server a request would start, "" for the asker's own, and its name; None for none."""
     request = getattr(handler, "request", None)
     if request is None or request.method != "POST":
         return None
     prefix = handler.hub.base_url.rstrip("/")
     found = ADDRESS.fullmatch(request.path.removeprefix(prefix))
-    return None if found is None else unquote(found["named"] or found["formed"] or "")
+    if found is None:
+        return None
+    owner, name = found["owner"] or found["person"], found["named"] or found["formed"]
+    return unquote(owner or ""), unquote(name or "")

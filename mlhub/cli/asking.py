@@ -14,7 +14,14 @@ from pydantic import TypeAdapter
 from mlhub.cli import access, screen
 from mlhub.cli.exits import Exit
 from mlhub.cli.stack import home_of
-from mlhub.client import BrokerClient, NoToken, Patience, Refused, ServiceUnavailable
+from mlhub.client import (
+    AskedTooOften,
+    BrokerClient,
+    NoToken,
+    Patience,
+    Refused,
+    ServiceUnavailable,
+)
 
 T = TypeVar("T")
 PATIENCE: Final = Patience(deadline_s=6.0, try_s=5.0)  # a service that restarts is back in three
@@ -55,6 +62,8 @@ def failures_in_one_line() -> Iterator[None]:
         yield
     except Refused as refusal:
         screen.fail(refusal_text(refusal), Exit.REFUSED)
+    except AskedTooOften as error:
+        screen.fail(_sentence(str(error)), Exit.REFUSED)
     except ServiceUnavailable as error:
         screen.fail(_sentence(str(error)), Exit.UNREACHABLE)
     except NoToken as error:

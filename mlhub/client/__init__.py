@@ -11,12 +11,13 @@ from mlhub.client.answers import (
     WaitingView,
 )
 from mlhub.client.broker_client import BrokerClient
-from mlhub.client.errors import NoToken, Problem, Refused, ServiceUnavailable
+from mlhub.client.errors import AskedTooOften, NoToken, Problem, Refused, ServiceUnavailable
 from mlhub.client.stock import DeviceView, FlavorView, InventoryView, NodeView
 from mlhub.client.transport import Patience
 from mlhub.client.wishes import Wish
 
 __all__ = [
+    "AskedTooOften",
     "BrokerClient",
     "ClaimAnswer",
     "DeviceView",

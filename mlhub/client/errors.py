@@ -74,5 +74,22 @@ class ServiceUnavailable(MlhubError):
         super().__init__(f"the GPU service at {url} cannot be used: {why} (asked {times})")
 
 
+class AskedTooOften(ServiceUnavailable):
+    """The service answers, and takes no more asks of this user for now; `why` says it in words.
+
+    The last try changed nothing. What became of an earlier one without an answer is not known.
+
+    Attributes:
+        wait_s: seconds after which it asks to be asked again.
+    """
+
+    def __init__(self, url: str, why: str, tries: int, *, wait_s: float) -> None:
+        super().__init__(url, why, tries)
+        self.wait_s = wait_s
+
+    def __str__(self) -> str:
+        return self.why
+
+
 class NoToken(MlhubError):
     """There is no credential to ask with: the file is missing, empty or not a token's."""

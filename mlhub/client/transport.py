@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from mlhub.client.errors import ServiceUnavailable
+from mlhub.client.errors import AskedTooOften, ServiceUnavailable
 
 log = logging.getLogger(__name__)
 FIRST_PAUSE: Final = 0.1  # seconds; doubled with each try, and a random part of it is waited
@@ -102,21 +102,24 @@ class Transport:
 
         Raises:
             ServiceUnavailable: none came within the deadline.
+            AskedTooOften: the last one was that it is asked too often.
         """
         end = time.monotonic() + self._patience.deadline_s
         tries = 0
         while True:
             tries += 1
-            wait_s, why = 0.0, ""
+            answer: Answer | None = None
             try:
                 answer = await self._once(request, end - time.monotonic())
                 if answer.final or request.vital:
                     return answer
-                wait_s, why = answer.wait_s, _failure_text(answer)
+                why = _failure_text(answer)
             except (aiohttp.ClientError, OSError, TimeoutError, Unusable) as error:
                 why = _words_for(error)
-            pause = max(wait_s, self._pause(tries))
+            pause = max(answer.wait_s if answer else 0.0, self._pause(tries))
             if time.monotonic() + pause >= end:
+                if answer is not None and answer.status == TOO_MANY:
+                    raise AskedTooOften(self.url, _words_of(answer), tries, wait_s=answer.wait_s)
                 raise ServiceUnavailable(self.url, why, tries)
             log.debug("%s %s: %s; again in %.1f s", request.method, request.path, why, pause)
             await asyncio.sleep(pause)
@@ -162,9 +165,13 @@ def _seconds(text: str) -> float:
 
 
 def _failure_text(answer: Answer) -> str:
-    content = answer.content if isinstance(answer.content, dict) else {}
-    words = str(content.get("detail") or content.get("title") or "")[:200]
+    words = _words_of(answer)
     return f"it answered {answer.status}" + (f": {words}" if words else "")
+
+
+def _words_of(answer: Answer) -> str:
+    content = answer.content if isinstance(answer.content, dict) else {}
+    return str(content.get("detail") or content.get("title") or "")[:200]
 
 
 def _words_for(error: Exception) -> str:

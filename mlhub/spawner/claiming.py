@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -11,7 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from mlhub.client import BrokerClient, ClaimAnswer, LeaseView, Problem, Refused, Wish
+from mlhub.client import (
+    AskedTooOften,
+    BrokerClient,
+    ClaimAnswer,
+    LeaseView,
+    NoToken,
+    Problem,
+    Refused,
+    ServiceUnavailable,
+    Wish,
+)
 from mlhub.core.quantities import ordinal
 from mlhub.profiles import Chosen, GpuAsk
 from mlhub.spawner.refusals import Told
@@ -154,6 +165,18 @@ def denial(problem: Problem) -> Told:
         f"{text} Nothing was started.",
         status=problem.status,
         retry_after=retry,
+    )
+
+
+def unanswered(error: ServiceUnavailable | NoToken) -> Told:
+    """What to tell somebody whose claim got no answer."""
+    if not isinstance(error, AskedTooOften):
+        return SILENT
+    return Told(
+        "too-many-requests",
+        f"{error.why} No server was started.".lstrip(),
+        status=429,
+        retry_after=max(1, math.ceil(error.wait_s)),
     )
 
 

@@ -13,7 +13,7 @@ from mlhub.profiles import Chosen, GpuAsk
 from mlhub.spawner import claiming
 from mlhub.spawner.availability import NO_ANSWER
 from mlhub.spawner.choosing import PickerMixin
-from mlhub.spawner.claiming import SILENT, Claiming
+from mlhub.spawner.claiming import Claiming
 from mlhub.spawner.overriding import evaluated, lay_over
 from mlhub.spawner.refusals import SpawnRefused, Told, bad_input, uncounted, wants_page
 
@@ -65,7 +65,7 @@ class GPULeaseMixin(PickerMixin):
             raise self.refused(claiming.denial(error.problem)) from error
         except (ServiceUnavailable, NoToken) as error:
             self.log.warning("%s: %s", self._log_name, error)
-            raise self.refused(SILENT) from error
+            raise self.refused(claiming.unanswered(error)) from error
         finally:
             self.save_state()
         if answer.lease is None:

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from mlhub.client import (
+    AskedTooOften,
     BrokerClient,
     NoToken,
     Patience,
@@ -155,6 +156,14 @@ async def test_a_wait_beyond_the_deadline_is_not_waited_for() -> None:
     assert time.monotonic() - begun < 1
 
 
+async def test_who_asks_too_often_hears_that_and_not_that_nobody_answers() -> None:
+    fault = status(429, **{"Retry-After": "60"})
+    async with faulty_service(fault) as service, client_of(service) as client:
+        with pytest.raises(AskedTooOften) as caught:
+            await client.me()
+    assert (str(caught.value), caught.value.wait_s) == ("The ledger is away", 60)
+
+
 async def test_a_redirect_is_not_followed_with_the_token() -> None:
     async with faulty_service() as elsewhere:
         fault = page(302, Location=f"{elsewhere.url}/api/v1/me")
@@ -210,7 +219,7 @@ async def test_every_other_call_asks_as_the_contract_has_it() -> None:
     device = {"uuid": "GPU-1", "index": 0, "model": "A100", "memory_mib": 81920, "state": "held",
               "holder": {"user": "ada", "server": "", "since": when}}  # fmt: skip
     inventory = {
-        "taken_at": when,
+        "now": when, "taken_at": when,
         "simulated": True,
         "problem": "",
         "flavors": [flavor],

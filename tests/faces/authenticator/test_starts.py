@@ -38,13 +38,14 @@ def asked(path: str, method: str = "POST") -> Handler:
 @pytest.mark.parametrize(
     ("path", "server"),
     [
-        ("api/users/ada/server", ""),
-        ("api/users/ada/servers/", ""),
-        ("api/users/ada/servers/second", "second"),
-        ("api/users/ada/servers/zwei%20drei", "zwei drei"),
-        ("spawn", ""),
-        ("spawn/ada", ""),
-        ("spawn/ada/second", "second"),
+        ("api/users/ada/server", ("ada", "")),
+        ("api/users/ada%20b/server", ("ada b", "")),
+        ("api/users/ada/servers/", ("ada", "")),
+        ("api/users/ada/servers/second", ("ada", "second")),
+        ("api/users/ada/servers/zwei%20drei", ("ada", "zwei drei")),
+        ("spawn", ("", "")),
+        ("spawn/ada", ("ada", "")),
+        ("spawn/ada/second", ("ada", "second")),
         ("api/users/ada", None),
         ("api/users/ada/servers/second/progress", None),
         ("login", None),
@@ -73,6 +74,18 @@ def test_other_servers_other_people_and_later_starts_pass():
     starts.begin("bob", asked("spawn/bob"))
     first._finished = True
     starts.begin("ada", asked("spawn/ada"))
+
+
+@pytest.mark.parametrize("path", ["api/users/bob/server", "spawn/bob"])
+def test_who_starts_somebody_elses_server_can_start_their_own_meanwhile(path):
+    starts, for_bob, own = Starts(), asked(path), asked("spawn")
+    starts.begin("admin", for_bob)
+    starts.begin("bob", for_bob)
+    starts.begin("admin", own)
+    with pytest.raises(AlreadyStartingError):
+        starts.begin("admin", asked("api/users/admin/server"))
+    with pytest.raises(AlreadyStartingError):
+        starts.begin("bob", asked("spawn"))
 
 
 def test_a_start_that_was_given_up_is_forgotten():

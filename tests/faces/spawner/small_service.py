@@ -51,7 +51,8 @@ class SmallService:
     keys: list[str] = field(default_factory=list)
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     faults: list[tuple[str, str, str]] = field(default_factory=list)
-    """(method, what the path begins with, fault): `lose` the answer, `hang`, `fail` with 500."""
+    """(method, what the path begins with, fault): `lose` the answer, `hang`, `fail` with 500, or
+    `refuse` to take more for a minute."""
     holder_is_over: bool = False
     tickets: Iterator[int] = field(default_factory=lambda: count(1))
     good_tickets: set[str] = field(default_factory=set)
@@ -128,6 +129,7 @@ class SmallService:
 
     def inventory(self) -> dict[str, Any]:
         return {
+            "now": NOW.isoformat(),
             "taken_at": NOW.isoformat(),
             "simulated": self.simulated,
             "problem": "",
@@ -255,6 +257,10 @@ class Api(RequestHandler):
             raise Finish
         if self.fault == "fail":
             self.reply(500, {"detail": "broken"})
+            raise Finish
+        if self.fault == "refuse":
+            self.set_header("Retry-After", "60")
+            self.reply(429, {"detail": "You asked for changes 60 times in a row."})
             raise Finish
 
     def take_fault(self, method: str, path: str) -> str:

@@ -181,6 +181,20 @@ def test_a_service_that_is_away_refuses_quickly_and_cpu_servers_start(
     assert hub.spawn(ada.name, {"gpu": "a100"}).status_code == 201
 
 
+def test_who_asks_too_often_is_told_so_and_the_key_of_the_ask_is_kept(
+    hub: SpawnHub, service: SmallService, ada: Person
+) -> None:
+    service.faults += [("POST", "/claims", "lose"), ("POST", "/claims", "refuse")]
+    answer = hub.spawn(ada.name, {"gpu": "a100"})
+    assert answer.status_code == 429
+    text = "You asked for changes 60 times in a row. No server was started."
+    assert answer.json()["message"] == text
+    assert answer.headers["Retry-After"] == "60"
+    assert hub.spawn(ada.name, {"gpu": "a100"}).status_code == 201
+    assert len(set(service.keys)) == 1
+    assert len(service.leases) == 1
+
+
 def test_a_stop_succeeds_while_the_service_is_away(
     hub: SpawnHub, service: SmallService, ada: Person
 ) -> None:
