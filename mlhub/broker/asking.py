@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from mlhub.broker.refusals import Refusals
+from mlhub.broker.refusals import Refusal
 from mlhub.core.admission import (
     admit,
     flavor_of,
@@ -31,14 +31,14 @@ SHORT: Final = 1024  # characters of options that are kept as they are: a form's
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An ask with all that is needed to decide it."""
+    """An ask with all that is needed to decide it, and what it becomes if it is refused."""
 
     ask: Ask
     key: str
     inventory: Inventory
     policy: Policy
     new_id: Callable[[], str]
-    refusals: Refusals
+    refusal: Refusal
 
 
 def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Changes]:
@@ -48,6 +48,7 @@ def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Chang
         Conflict: the key came before, with another ask.
         InventoryUnavailable: the GPUs have not answered yet, so nobody can say what there is.
     """
+    asked.refusal.withdraw()  # this decision may be made a second time
     repeated = ledger.claim_by_key(asked.ask.user, asked.key)
     if repeated:
         if not _same(repeated.ask, asked.ask):
@@ -225,7 +226,7 @@ def _refused(asked: Asked, denied: Denied, now: datetime) -> tuple[Claim, Change
         state=ClaimState.DENIED, decided_at=now, why=denied.message, told=_dump(denied),
     )  # fmt: skip
     record = _record(now, "denied", claim, f"{denied.reason}: {denied.message}")
-    audit = asked.refusals.note(record, denied.reason, asked.key)
+    audit = asked.refusal.note(record, denied.reason)
     return claim, Changes(claims=(claim,), audit=audit)
 
 

@@ -93,8 +93,9 @@ class Broker:
         """
         inventory = await self.hardware.inventory()
         await self._look_after(ask)
-        asked = Asked(ask, key, inventory, self.policy, self.new_id, self.refusals)
-        claim = await self.transact(lambda ledger, now: take_down(asked, ledger, now))
+        with self.refusals.refusal() as refusal:
+            asked = Asked(ask, key, inventory, self.policy, self.new_id, refusal)
+            claim = await self.transact(lambda ledger, now: take_down(asked, ledger, now))
         decision = await self.standing(claim)
         if not claim.told:
             self.notifier.changed("queue")
@@ -249,17 +250,19 @@ class Broker:
         """
         now = self.clock.now()
         record = AuditRecord(now, actor, "refused", subject, detail=why)
-        noted = self.refusals.note(record, f"{subject} {kind}", self.new_id())
-        if noted:
-            await self.transact(lambda _, at: (None, Changes(audit=(replace(record, at=at),))))
+        with self.refusals.refusal() as refusal:
+            noted = refusal.note(record, f"{subject} {kind}")
+            if noted:
+                await self.transact(lambda _, at: (None, Changes(audit=(replace(record, at=at),))))
 
     async def record_refusals(self, *, all_of_them: bool = False) -> None:
         """Write down how often was refused again what was refused before, minute by minute."""
-        due = self.refusals.due(self.clock.now(), all_of_them=all_of_them)
+        due = self.refusals.due(all_of_them=all_of_them)
         if due:
             await self.transact(
-                lambda _, at: (None, Changes(audit=tuple(replace(row, at=at) for row in due)))
+                lambda _, at: (None, Changes(audit=tuple(row.record(at) for row in due)))
             )
+            self.refusals.recorded(due)
 
     async def observe_now(self, leases: list[Lease]) -> list[Lease]:
         """Look at the holders of these leases now, and free what is no longer held.
