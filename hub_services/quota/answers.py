@@ -198,7 +198,8 @@ class MineView(Answer):
 class InventoryView(Answer):
     """What exists and what is free."""
 
-    taken_at: Time
+    now: Time = Field(description="the time that every other one is told by")
+    taken_at: Time = Field(description="when the hardware last answered")
     simulated: bool
     problem: str = Field(description="why it may be out of date")
     flavors: list[FlavorView]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 from typing import Any, Final
 
 from hub_services.quota.asks import ClaimAsk
@@ -34,7 +35,7 @@ async def ask(call: Call) -> Reply:
     call.service.metrics.decided(decision, time.perf_counter() - began)
     claim = await _claim_of(call, wanted.user, decision)
     if isinstance(decision, Denied):
-        raise _denial(call, claim, decision)
+        raise _denial(claim, decision, (await call.service.look()).now)
     view = claim_view(claim, decision, (await call.service.look()).facts())
     return Reply(view, 201 if isinstance(decision, Granted) else 202)
 
@@ -111,10 +112,10 @@ async def _claim_of(call: Call, user: str, decision: Decision) -> Claim:
     return claim
 
 
-def _denial(call: Call, claim: Claim, denied: Denied) -> Problem:
+def _denial(claim: Claim, denied: Denied, now: datetime) -> Problem:
     seconds = None
     if denied.retry_at is not None:
-        left = (denied.retry_at - call.service.now()).total_seconds()
+        left = (denied.retry_at - now).total_seconds()
         seconds = min(LONGEST_RETRY, max(1, round(left)))
     status = STATUS.get(denied.reason, 403)
     facts = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from hub_services.quota.account_api import mine_of
 from hub_services.quota.answers import (
@@ -37,13 +38,19 @@ async def inventory(call: Call) -> Reply:
     loads = await picture.load(call.service.usage) if query.devices else {}
     return Reply(
         InventoryView(
-            taken_at=scene.inventory.taken_at, simulated=scene.inventory.simulated,
+            now=scene.now, taken_at=_taken_at(call, scene), simulated=scene.inventory.simulated,
             problem=scene.inventory.problem,
             flavors=_flavors(scene, picture, who),
             nodes=_nodes(scene, states, who, loads) if query.devices else [],
             mine=mine_of(scene, outlook, who) if query.mine and who.user else None,
         )
     )  # fmt: skip
+
+
+def _taken_at(call: Call, scene: Scene) -> datetime:
+    """When the hardware last answered, by the ledger's time."""
+    age = call.service.broker.hardware.age
+    return scene.inventory.taken_at if age is None else scene.now - timedelta(seconds=age)
 
 
 def _flavors(scene: Scene, picture: Picture, who: Identity) -> list[FlavorView]:

@@ -136,7 +136,8 @@ class Keeper:
     async def _note_use(self) -> float:
         """How busy the devices are, for the pictures of the last hour."""
         service = self.service
-        service.recent.note(await service.picture.load(service.usage), service.now())
+        loads, scene = await service.picture.load(service.usage), await service.look()
+        service.recent.note(loads, scene.now)
         return USE_EVERY
 
     def _tell(self, stray: Stray) -> None:

@@ -22,6 +22,7 @@ from mlhub.adapters.notify import EventBus
 from mlhub.broker.broker import Broker
 from mlhub.broker.ports import History, UsageSource
 from mlhub.core.leases import Lease
+from mlhub.core.ledger import Ledger
 from mlhub.core.lifecycle import Observation
 from mlhub.core.strays import Stray
 
@@ -86,13 +87,18 @@ class Service:
     closers: tuple[Closer, ...] = ()
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     _busy: int = 0
+    _seen: Ledger | None = None
 
     def __post_init__(self) -> None:
         self.idle.set()
 
     def now(self) -> datetime:
-        """The wall clock."""
+        """This machine's wall clock: for what is nowhere in the ledger."""
         return self.broker.clock.now()
+
+    def ledger_now(self) -> datetime:
+        """Ledger time, which a database may keep: every time of leases and claims is told by it."""
+        return self.broker.outlook.now(self._seen) if self._seen else self.now()
 
     @contextmanager
     def carrying_out(self) -> Iterator[None]:
@@ -113,6 +119,6 @@ class Service:
             LedgerUnavailable: the ledger cannot be read.
         """
         inventory = await self.broker.hardware.inventory()
-        ledger = await self.broker.store.snapshot()
+        ledger = self._seen = await self.broker.store.snapshot()
         now = self.broker.outlook.now(ledger)
         return Scene(ledger, inventory, self.broker.policy, now)

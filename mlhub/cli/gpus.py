@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Annotated, Final
 
 import typer
@@ -93,19 +94,19 @@ def flavor_table(stock: InventoryView) -> RenderableType:
         memory = format_memory(row.memory_mib) if row.memory_mib else ""
         tables.add(
             made, row.name, row.display_name, memory, str(row.free), str(row.total),
-            str(row.waiting), next_turn(row), f"{row.price:.2f}" if row.price else "",
+            str(row.waiting), next_turn(row, stock.now), f"{row.price:.2f}" if row.price else "",
             note(row),
         )  # fmt: skip
     return made
 
 
-def next_turn(row: FlavorView) -> str:
+def next_turn(row: FlavorView, now: datetime) -> str:
     """When one who asked now would get one."""
     if not row.allowed:
         return "never"
     if row.now:
         return "now"
-    return tables.expected(row.expected, tables.now())
+    return tables.expected(row.expected, now)
 
 
 def note(row: FlavorView) -> str:

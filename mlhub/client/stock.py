@@ -89,9 +89,12 @@ class InventoryView:
     """What exists and what is free, at an instant.
 
     Attributes:
+        now: the time that every other one here is told by; the reader's own clock may be wrong.
+        taken_at: when the hardware last answered.
         problem: why it may be out of date; "" when it is not.
     """
 
+    now: Time
     taken_at: Time
     simulated: bool
     flavors: tuple[FlavorView, ...]

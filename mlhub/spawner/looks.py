@@ -98,7 +98,7 @@ def _look(flavor: FlavorView, inventory: InventoryView) -> Look:
         flavor=flavor.name,
         cells=tuple(words.cells(flavor)),
         free=words.free_text(flavor),
-        wait=words.wait_text(flavor, inventory.taken_at),
+        wait=words.wait_text(flavor, inventory.now),
         price=words.price_text(flavor),
         memory=words.memory_text(flavor),
     )

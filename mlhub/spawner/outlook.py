@@ -27,14 +27,14 @@ def free_text(flavor: FlavorView) -> str:
     return ", ".join(parts)
 
 
-def wait_text(flavor: FlavorView, taken_at: datetime) -> str:
+def wait_text(flavor: FlavorView, now: datetime) -> str:
     """``"starts now"``, or who waits and how long it takes."""
     if flavor.total == flavor.out_of_service:
         return "out of service"
     if flavor.now:
         return "starts now"
     waiting = f"{flavor.waiting} waiting" if flavor.waiting else ""
-    likely = _range_text(flavor.expected, taken_at)
+    likely = _range_text(flavor.expected, now)
     return ", ".join(part for part in (waiting, likely) if part) or "none free now"
 
 

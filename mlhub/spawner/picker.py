@@ -158,7 +158,7 @@ def _data(visit: Visit, combinations: Sequence[Combinations]) -> dict[str, Any]:
         "ticket": visit.ticket,
         "user": visit.user,
         "other": OTHER,
-        "takenAt": inventory.taken_at.isoformat() if inventory else None,
+        "now": inventory.now.isoformat() if inventory else None,
         "flavors": [_flavor_data(row) for row in inventory.flavors] if inventory else [],
         "profiles": {
             profile.slug: {"options": made.options, "asks": _asks_data(made)}

@@ -9,7 +9,7 @@
   const reason = root.querySelector(".mlhub-reason");
   const summary = root.querySelector(".mlhub-summary");
   const wait = Object.assign(document.createElement("input"), { type: "hidden", name: "wait", value: "0" });
-  const known = { flavors: data.flavors, me: null, takenAt: data.takenAt, heardAt: Date.now(), first: true };
+  const known = { flavors: data.flavors, me: null, now: data.now, heardAt: Date.now(), first: true };
   const asks = {};
   let shown = null;
   let sent = false;
@@ -70,7 +70,7 @@
 
   function update() {
     const ask = askNow();
-    const next = mlhubWords.outlook(ask, known.flavors, known.me, known.takenAt, secondsAsked());
+    const next = mlhubWords.outlook(ask, known.flavors, known.me, known.now, secondsAsked());
     summary.textContent = summaryText(ask);
     if (!sent) {
       button.textContent = next.label;
@@ -94,7 +94,7 @@
     for (const input of fieldset.querySelectorAll('input[type="radio"]')) {
       const number = Number(input.value);
       const asked = Array.isArray(ask) && Number.isInteger(number);
-      const next = asked && mlhubWords.outlook([ask[0], number], known.flavors, known.me, known.takenAt, 0);
+      const next = asked && mlhubWords.outlook([ask[0], number], known.flavors, known.me, known.now, 0);
       input.closest("label").classList.toggle("mlhub-impossible", Boolean(next.off));
       if (next.off && !why) why = `${input.value}: ${next.reason}`;
     }
@@ -105,7 +105,7 @@
     for (const place of root.querySelectorAll("[data-flavor]")) {
       const flavor = known.flavors.find((row) => row.name === place.dataset.flavor);
       const fields = flavor
-        ? { free: mlhubWords.freeText(flavor), wait: mlhubWords.waitText(flavor, known.takenAt), price: mlhubWords.priceText(flavor) }
+        ? { free: mlhubWords.freeText(flavor), wait: mlhubWords.waitText(flavor, known.now), price: mlhubWords.priceText(flavor) }
         : { free: "not here now", wait: "", price: "" };
       if (flavor && flavor.allowed === false) fields.wait = flavor.why_not || "you may not use it";
       let changed = false;
@@ -140,7 +140,7 @@
   // --- What changes
 
   function onNews({ inventory, me }) {
-    Object.assign(known, { flavors: inventory.flavors, me, takenAt: inventory.taken_at, heardAt: Date.now() });
+    Object.assign(known, { flavors: inventory.flavors, me, now: inventory.now, heardAt: Date.now() });
     showFlavors();
     showMyPlace(me);
     const before = shown;
@@ -179,12 +179,12 @@
   // A page that never heard anything says so already.
   function onTrouble() {
     const silentMs = Date.now() - known.heardAt;
-    if (known.takenAt && silentMs > 30000) showAge("the GPU service does not answer; this may have changed since.");
+    if (known.now && silentMs > 30000) showAge("the GPU service does not answer; this may have changed since.");
   }
 
   // A new ticket comes with a new copy of this page; without its query, which could start a server.
   async function renew() {
-    const answer = await fetch(data.page, { cache: "no-store", headers: { "Mlhub-Ticket": "new" } });
+    const answer = await fetch(data.page, { cache: "no-store", headers: { "Mlhub-Ticket": "new" }, signal: AbortSignal.timeout(30000) });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.getElementById("mlhub-picker-data");
     if (!found) throw new Error("this form is out of date");

@@ -33,7 +33,7 @@ def device(uuid: str, **changed: Any) -> dict[str, Any]:
 def inventory(*flavors: dict[str, Any], **changed: Any) -> dict[str, Any]:
     """An inventory of one node."""
     node = {"name": "here", "schedulable": True, "trouble": "", "devices": [device("GPU-1")]}
-    row = {"taken_at": AT, "simulated": False, "problem": "", "nodes": [node]}
+    row = {"now": AT, "taken_at": AT, "simulated": False, "problem": "", "nodes": [node]}
     return row | {"flavors": list(flavors)} | changed
 
 
