@@ -16,6 +16,10 @@ QUICK: Final = 10.0  # seconds for a question
 SLOW: Final = 60.0  # seconds for a start or a stop: the hub itself answers within about ten
 WRAPPED_SINCE: Final = 6  # the hub's major version that takes options in a field of their own
 TEXT_SHOWN: Final = 500
+# What the hub says with a 403 when the user may well have it, but has to sign in again, or when
+# it is the service's own token that may not ask.
+NOT_BARRED: Final = re.compile(r"login again|with current scopes|invalid credentials")
+UNDER_WAY: Final = re.compile(r"is already running|is pending spawn")
 Answer = tuple[int, Any]
 
 
@@ -54,7 +58,8 @@ class HubApi:
         status, answer = await self._call("POST", _server(user, server), SLOW, body)
         if status == 404:
             raise HubRefused(f"JupyterHub has no user '{user[:60]}'")
-        _refuse_unless(status in {201, 202}, status, answer)
+        if status not in {201, 202}:
+            raise _start_refused(status, answer)
 
     async def stop(self, user: str, server: str) -> None:
         """Ask for a server to be stopped; one that does not run is no error."""
@@ -145,6 +150,13 @@ def _text(body: Any) -> str:
 def _refuse_unless(fine: bool, status: int, body: Any) -> None:
     if not fine:
         raise HubRefused(_text(body) or f"JupyterHub answered {status}")
+
+
+def _start_refused(status: int, body: Any) -> HubRefused:
+    text = _text(body) or f"JupyterHub answered {status}"
+    barred = status == 403 and not NOT_BARRED.search(text)
+    under_way = status == 409 or (status == 400 and bool(UNDER_WAY.search(text)))
+    return HubRefused(text, barred=barred, under_way=under_way)
 
 
 def _member(body: Any, name: str, kind: type[Any]) -> Any:

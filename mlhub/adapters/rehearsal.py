@@ -48,7 +48,7 @@ class RehearsalHub:
     servers: dict[tuple[str, str], Server] = field(default_factory=dict)
     away: bool = False
     blind: bool = False
-    refuses: str = ""
+    refuses: str | HubRefused = ""
     crashes: bool = False
     claim: Callable[[Ask, str], Awaitable[Decision]] | None = None
     attach: Callable[..., Awaitable[Lease]] | None = None
@@ -64,7 +64,8 @@ class RehearsalHub:
         """Start a server with the claim that its options name."""
         self._answer()
         if self.refuses:
-            raise HubRefused(self.refuses)
+            refused = self.refuses
+            raise refused if isinstance(refused, HubRefused) else HubRefused(refused)
         wanted = json.loads(options)
         await self.spawn(
             Ask(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from mlhub.broker.ports import Clock, HolderSource
-from mlhub.core.admission import pressure
+from mlhub.core.admission import admit_all, pressure
 from mlhub.core.devices import Health, Inventory
 from mlhub.core.leases import Lease
 from mlhub.core.ledger import Changes, Ledger
-from mlhub.core.lifecycle import Observation, Step, advance
+from mlhub.core.lifecycle import Observation, Presence, Step, advance
 from mlhub.core.policy import Policy
 
 PART: Final = Decimal("0.0001")  # how exactly a part of a lease's devices is priced
@@ -33,12 +33,51 @@ class Sight:
     leases: Mapping[str, Lease]
     begun: float
 
+    def parted(self) -> tuple[Sight, Sight]:
+        """What was seen of holders that are gone, and of all others."""
+        gone = {key: look for key, look in self.seen.items() if look.presence is Presence.GONE}
+        rest = {key: look for key, look in self.seen.items() if key not in gone}
+        return replace(self, seen=gone), replace(self, seen=rest)
+
 
 async def look_at(leases: Iterable[Lease], holders: HolderSource, clock: Clock) -> Sight:
     """Look at the holders of these leases now."""
     looked_at = {lease.id: lease for lease in leases}
     begun = clock.monotonic()
     return Sight(await holders.observe(list(looked_at.values())), looked_at, begun)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a sweep makes of the ledger: a step of each lease, what was granted, all changes."""
+
+    steps: list[Step]
+    granted: tuple[Lease, ...]
+    changes: Changes
+
+
+def move_all(
+    ledger: Ledger,
+    sight: Sight,
+    inventory: Inventory,
+    policy: Policy,
+    *,
+    now: datetime,
+    monotonic: float,
+    new_id: Callable[[], str],
+) -> Moved:
+    """A step of each live lease that was observed, and grants of what that makes free.
+
+    What is free is given out before anybody is warned or ended for those who wait: who gets a GPU
+    now needs none of the others'. See `step_all` for the arguments.
+    """
+    gone, rest = sight.parted()
+    over, freed = step_all(ledger, gone, inventory, policy, now=now, monotonic=monotonic)
+    ledger = ledger.apply(freed) if freed else ledger
+    granted = admit_all(ledger, inventory, policy, now, new_id)
+    ledger = ledger.apply(granted) if granted else ledger
+    steps, changes = step_all(ledger, rest, inventory, policy, now=now, monotonic=monotonic)
+    return Moved([*over, *steps], granted.leases, freed + granted + changes)
 
 
 def step_all(
@@ -64,7 +103,11 @@ def step_all(
     prices = {flavor.name: flavor.price for flavor in policy.flavors_in(inventory)}
     pressed = {
         name: pressure(ledger, inventory, policy, name, now)
-        for name in {row.ask.flavor for row in ledger.leases.values() if _due(row, policy, now)}
+        for name in {
+            row.ask.flavor
+            for row in ledger.leases.values()
+            if row.id in sight.seen and _due(row, policy, now)
+        }
     }
     steps, changes = [], Changes()
     for lease in ledger.leases.values():

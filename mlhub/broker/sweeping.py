@@ -6,13 +6,14 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import compress
 from typing import Final
 
 from mlhub.broker.broker import Broker, Decided
 from mlhub.broker.ports import ServerState
-from mlhub.broker.stepping import Sight, look_at, step_all
+from mlhub.broker.stepping import Moved, Sight, look_at, move_all
 from mlhub.broker.troubles import Troubles
-from mlhub.core.admission import admit_all, flavor_of
+from mlhub.core.admission import flavor_of
 from mlhub.core.errors import HubRefused, HubUnavailable, NotFound
 from mlhub.core.leases import EndReason, Lease, LeaseStatus, Target
 from mlhub.core.ledger import Changes, Ledger
@@ -21,7 +22,8 @@ from mlhub.core.quantities import format_duration
 from mlhub.core.quotas import check
 
 log = logging.getLogger(__name__)
-FORGET_EVERY: Final = timedelta(minutes=10)
+FORGET_EVERY: Final = 600.0  # seconds
+HUB_PATIENCE: Final = 2.0  # seconds that a sweep waits for the hub, however many it asks about
 DENIED_MEMORY: Final = timedelta(hours=1)  # a denied claim changed nothing: it may be asked anew
 
 
@@ -33,32 +35,34 @@ class Sweep:
         self._busy: set[tuple[str, Effect]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._troubles = Troubles(broker.notifier)
-        self._forgot_at: datetime | None = None
+        self._forget_next = broker.clock.monotonic()
 
     async def once(self) -> list[Step]:
         """One sweep; what it asks of the hub goes on behind it."""
         broker = self.broker
+        begun = broker.clock.monotonic()
         inventory = await broker.hardware.inventory()
         leases = list((await broker.store.snapshot()).leases.values())
         sight = await self._sight(leases)
 
-        def decide(ledger: Ledger, now: datetime) -> Decided[tuple[list[Step], list[Lease]]]:
-            steps, changes = step_all(
+        def decide(ledger: Ledger, now: datetime) -> Decided[Moved]:
+            moved = move_all(
                 ledger, sight, inventory, broker.policy,
-                now=now, monotonic=broker.clock.monotonic(),
+                now=now, monotonic=broker.clock.monotonic(), new_id=broker.new_id,
             )  # fmt: skip
-            stepped = ledger.apply(changes) if changes else ledger
-            granted = admit_all(stepped, inventory, broker.policy, now, broker.new_id)
-            forget = self._forget(now)
-            return (steps, list(granted.leases)), changes + granted + forget
+            return moved, moved.changes + self._forget(now, begun)
 
-        steps, granted = await broker.transact(decide)
-        broker.announce([*granted, *(step.lease for step in steps if step.changes)])
+        moved = await broker.transact(decide)
+        if begun >= self._forget_next:
+            self._forget_next = begun + FORGET_EVERY
+        # What has no line in the audit, such as use billed so far, changes nothing on any page.
+        seen = [step.lease for step in moved.steps if step.changes.audit]
+        broker.announce([*moved.granted, *seen])
         self._troubles.tell(leases, broker.hardware.last())
-        for step in steps:
+        for step in moved.steps:
             for effect in step.effects:
                 self._run(step.lease, effect)
-        return steps
+        return moved.steps
 
     async def settle(self) -> None:
         """Wait for what the sweeps asked of the world."""
@@ -68,26 +72,30 @@ class Sweep:
     async def _sight(self, leases: list[Lease]) -> Sight:
         sight = await look_at(leases, self.broker.holders, self.broker.clock)
         seen = dict(sight.seen)
-        for lease in leases:
-            if lease.status is LeaseStatus.ENDING and not lease.holder:
-                seen[lease.id] = await self._not_starting(lease, seen[lease.id])
+        unseen = [
+            lease
+            for lease in leases
+            if lease.status is LeaseStatus.ENDING
+            and not lease.holder
+            and seen[lease.id].presence is Presence.GONE
+        ]
+        coming = await asyncio.gather(*map(self._may_come, unseen))
+        for lease in compress(unseen, coming):
+            seen[lease.id] = Observation(Presence.UNKNOWN)
         return replace(sight, seen=seen)
 
-    async def _not_starting(self, lease: Lease, seen: Observation) -> Observation:
-        """A lease that ends before its holder was seen: is the hub still about to start one?"""
-        if seen.presence is not Presence.GONE:
-            return seen
+    async def _may_come(self, lease: Lease) -> bool:
+        """Whether the hub may still be about to start the holder of a lease that is to end."""
         try:
-            state = await self.broker.hub.state(lease.ask.user, lease.ask.server)
-            coming = state is ServerState.STARTING
-        except (HubUnavailable, HubRefused):
-            coming = True
-        return replace(seen, presence=Presence.UNKNOWN) if coming else seen
+            async with asyncio.timeout(HUB_PATIENCE):
+                state = await self.broker.hub.state(lease.ask.user, lease.ask.server)
+        except (HubUnavailable, HubRefused, TimeoutError):
+            return True
+        return state is ServerState.STARTING
 
-    def _forget(self, now: datetime) -> Changes:
-        if self._forgot_at and now - self._forgot_at < FORGET_EVERY:
+    def _forget(self, now: datetime, begun: float) -> Changes:
+        if begun < self._forget_next:
             return Changes()
-        self._forgot_at = now
         memory = self.broker.policy.answer_memory
         return Changes(forget=now - memory, forget_denied=now - min(memory, DENIED_MEMORY))
 
@@ -106,6 +114,7 @@ class Sweep:
             Effect.STOP: self._stop,
             Effect.KILL: self.broker.holders.kill,
             Effect.WARN: self._warn,
+            Effect.REASSURE: self._reassure,
         }
         try:
             await does[effect](lease)
@@ -140,8 +149,18 @@ class Sweep:
         try:
             await broker.hub.start(ask.user, ask.server, ask.options)
         except HubRefused as error:
-            text = f"Your turn has come, but your server could not be started: {error}"
-            broker.notifier.tell(ask.user, "start-refused", text, lease.id)
+            await self._not_started(lease, error)
+
+    async def _not_started(self, lease: Lease, error: HubRefused) -> None:
+        """Tell who waited why their server was not started; who may not have it is passed over."""
+        broker, text = self.broker, f"your server could not be started: {error}"
+        if error.under_way or not await self._still_held(lease):
+            return
+        if error.barred:
+            await broker.release(lease.id, by="broker", why=text, reason=EndReason.NOT_ALLOWED)
+        else:
+            told = f"Your turn has come, but {text}"
+            broker.notifier.tell(lease.ask.user, "start-refused", told, lease.id)
 
     async def _still_held(self, lease: Lease) -> bool:
         """Whether the lease still waits for its holder, after all that was asked meanwhile."""
@@ -186,3 +205,7 @@ class Sweep:
         notice = format_duration(self.broker.policy.notice)
         text = f"Someone waits for this GPU: your server stops in {notice}. Save your work."
         self.broker.notifier.tell(lease.ask.user, "ending", text, lease.id)
+
+    async def _reassure(self, lease: Lease) -> None:
+        text = "Nobody waits for this GPU any more: your server goes on."
+        self.broker.notifier.tell(lease.ask.user, "goes-on", text, lease.id)

@@ -50,7 +50,17 @@ class HubUnavailable(MlhubError):
 
 
 class HubRefused(MlhubError):
-    """JupyterHub answered, and said no; the text says why. Asking again does not help."""
+    """JupyterHub answered, and said no; the text says why. Asking again does not help.
+
+    Attributes:
+        barred: the user may not have that, whoever asks; else it may be a matter of signing in.
+        under_way: what was asked for is being done already, or is done.
+    """
+
+    def __init__(self, text: str, *, barred: bool = False, under_way: bool = False) -> None:
+        self.barred = barred
+        self.under_way = under_way
+        super().__init__(text)
 
 
 class BrokenInvariant(MlhubError):

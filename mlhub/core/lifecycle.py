@@ -62,6 +62,7 @@ class Effect(StrEnum):
     STOP = "stop"
     KILL = "kill"
     WARN = "warn"
+    REASSURE = "reassure"  # what was warned of does not come: nobody waits any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def advance(
     """
     observed = _observe(lease, seen, now, ago)
     decided = _decide(observed, policy, waiting, now)
-    asked, effects = _ask(decided, policy, now, newly_warned=not lease.warned_at)
+    asked, effects = _ask(decided, policy, now, was_warned=bool(lease.warned_at))
     final, usage = _bill(asked, price)
     changed = final != lease and not _only_seen(lease, final)
     records = _records(lease, final, now)
@@ -138,14 +139,14 @@ def _decide_time(lease: Lease, policy: Policy, waiting: int, now: datetime) -> L
 
 
 def _ask(
-    lease: Lease, policy: Policy, now: datetime, *, newly_warned: bool
+    lease: Lease, policy: Policy, now: datetime, *, was_warned: bool
 ) -> tuple[Lease, tuple[Effect, ...]]:
     if lease.status is LeaseStatus.ENDED:
         return lease, ()
     if lease.target is Target.ENDED:
         return _ask_stop(lease, policy, now)
-    if lease.warned_at and newly_warned:
-        return lease, (Effect.WARN,)
+    if bool(lease.warned_at) != was_warned:
+        return lease, (Effect.REASSURE if was_warned else Effect.WARN,)
     if _start_due(lease, now):
         return replace(lease, start_asked_at=now, starts=lease.starts + 1), (Effect.START,)
     return lease, ()
@@ -187,11 +188,17 @@ def _only_seen(before: Lease, after: Lease) -> bool:
 
 def _records(before: Lease, after: Lease, now: datetime) -> tuple[AuditRecord, ...]:
     if before.status is after.status and before.target is after.target:
-        warned = after.warned_at and not before.warned_at
-        action = "warned" if warned else ""
+        action = _warning(before, after)
     else:
         action = str(after.status)
     if not action:
         return ()
     actor = after.by or "broker"
     return (AuditRecord(now, actor, action, after.id, user=after.ask.user, detail=after.why),)
+
+
+def _warning(before: Lease, after: Lease) -> str:
+    """What became of the holder's warning, as the audit has it; "" where nothing did."""
+    if bool(before.warned_at) == bool(after.warned_at):
+        return ""
+    return "warned" if after.warned_at else "extended"

@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 
 from mlhub.adapters.rehearsal import Server
+from mlhub.broker import sweeping
 from mlhub.broker.ports import HubUser, Page
 from mlhub.core.claims import Ask
 from mlhub.core.decisions import Denied, Granted, Queued, Reason
-from mlhub.core.errors import Conflict
+from mlhub.core.errors import Conflict, HubRefused
 from mlhub.core.leases import EndReason, LeaseStatus
 from mlhub.core.policy import Limit
 from tests.broker.world import SECOND, World
@@ -473,3 +474,80 @@ async def test_a_turn_stays_with_one_who_is_refused_something_else_or_asks_for_a
     refused = await world.broker.claim(replace(t4("b"), server="two"), "for-another-server")
     assert refused.reason is Reason.DEVICE_LIMIT
     assert (await world.live())["b"] == turn
+
+
+async def test_no_page_is_woken_by_what_is_only_billed(world):
+    await world.spawn("a")
+    await world.tick(times=2)
+    world.told.topics.clear()
+    before = (await world.ledger()).revision
+    await world.tick(times=130)
+    assert (await world.ledger()).revision > before
+    assert world.told.topics == []
+    del world.hub.servers["a", ""]
+    await world.tick()
+    assert {("leases", "a"), ("queue", ""), ("inventory", "")} <= set(world.told.topics)
+
+
+async def test_nobody_is_warned_for_one_who_is_given_a_gpu_in_the_same_sweep(world):
+    await world.spawn("a", hours=1)
+    await world.spawn("b", hours=8)
+    await world.tick(MINUTE, times=29)
+    await world.ask("c", wait=True)
+    del world.hub.servers["b", ""]
+    await world.tick(2 * MINUTE)
+    await world.tick()
+    assert world.hub.servers.keys() == {("a", ""), ("c", "")}
+    assert world.told.events("a") == []
+
+
+async def test_a_holder_who_was_warned_is_told_that_nobody_waits_any_more(world):
+    await world.spawn("a", count=2, hours=1)
+    await world.tick(MINUTE, times=40)
+    claim = (await world.ask("b", wait=True)).claim
+    await world.tick(MINUTE)
+    await world.broker.cancel(claim.id, by="b")
+    await world.tick(MINUTE, times=2)
+    assert world.told.events("a") == ["ending", "goes-on"]
+
+
+async def test_a_hub_that_hangs_does_not_hold_up_a_sweep_for_each_lease(world, monkeypatch):
+    monkeypatch.setattr(sweeping, "HUB_PATIENCE", 1.0)
+    hanging, asked = asyncio.Event(), []
+
+    async def hangs(user, server):
+        asked.append(user)
+        await hanging.wait()
+
+    world.hub.state = hangs
+    for user in "ab":
+        await world.broker.release((await world.ask(user)).lease.id, by=user)
+    async with asyncio.timeout(1.9):
+        await world.sweep.once()
+    assert sorted(asked) == ["a", "b"]
+    assert {row.status for row in (await world.live()).values()} == {LeaseStatus.ENDING}
+
+
+async def test_the_gpu_of_one_who_may_not_have_a_server_goes_to_the_next_at_once(world):
+    await world.spawn("a", count=2)
+    await world.ask("b", wait=True, count=2)
+    await world.ask("c", wait=True, count=2)
+    world.hub.refuses = HubRefused("ask for an account", barred=True)
+    await world.hub.stop("a", "")
+    await world.tick(times=2)
+    world.hub.refuses = ""
+    await world.tick(times=4)
+    assert world.hub.servers.keys() == {("c", "")}
+    assert ("b", "released", "your server could not be started: ask for an account") in (
+        world.told.texts
+    )
+
+
+async def test_one_whose_server_is_being_started_already_hears_no_refusal(world):
+    await world.spawn("a", count=2)
+    await world.ask("b", wait=True)
+    world.hub.refuses = HubRefused("being started already", under_way=True)
+    await world.hub.stop("a", "")
+    await world.tick(times=3)
+    assert (await world.live())["b"].status is LeaseStatus.HELD
+    assert world.told.events("b") == []

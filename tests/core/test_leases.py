@@ -147,7 +147,10 @@ def test_someone_who_comes_after_the_end_waits_for_the_notice():
 
 def test_a_warning_is_taken_back_when_nobody_waits_any_more():
     warned = step(active(), THERE, at=NOON + 7.6 * HOUR, waiting=1).lease
-    assert step(warned, THERE, at=NOON + 7.7 * HOUR).lease.warned_at is None
+    after = step(warned, THERE, at=NOON + 7.7 * HOUR)
+    assert after.lease.warned_at is None
+    assert after.effects == (Effect.REASSURE,)
+    assert [record.action for record in after.changes.audit] == ["extended"]
 
 
 def test_a_holder_that_does_not_stop_is_ended_by_force():

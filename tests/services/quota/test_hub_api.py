@@ -53,8 +53,9 @@ async def test_a_server_starts_with_its_options_and_stops(api: HubApi, hub: Hub,
     await comes_to(api, "bob", server, ServerState.READY)
     found = hub.api("GET", "users/bob").json()["servers"][server]
     assert found["user_options"] == options
-    with pytest.raises(HubRefused, match="already running"):
+    with pytest.raises(HubRefused, match="already running") as refused:
         await api.start("bob", server, "{}")
+    assert refused.value.under_way
     await api.stop("bob", server)
     await comes_to(api, "bob", server, ServerState.ABSENT)
     await api.stop("bob", server)
@@ -75,8 +76,9 @@ async def test_a_start_that_the_hub_refuses_says_why(api: HubApi, tokens):
 async def test_a_token_without_rights_is_a_refusal(hub: Hub, tokens):
     api = HubApi(hub.api_url, hub.tokens["stranger"])
     try:
-        with pytest.raises(HubRefused):
+        with pytest.raises(HubRefused) as refused:
             await api.start("ada", "", "{}")
+        assert not refused.value.barred
     finally:
         await api.close()
 
