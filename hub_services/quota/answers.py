@@ -131,6 +131,7 @@ class DeviceView(Answer):
     flavor: str | None
     state: Literal["free", "held", "kept", "out-of-service"]
     trouble: str
+    warning: str = Field(description="a sign to look into; empty unless the asker is an operator")
     holder: HolderView | None = Field(description="null unless the asker may know")
     utilisation: float | None = Field(description="percent")
     memory_used_mib: int | None

@@ -88,6 +88,8 @@ def _nodes(
     for device in scene.inventory.devices:
         flavor, state = names.get(device.uuid, (None, None))
         view = _device(device, flavor, state, holders.get(device.uuid), loads.get(device.uuid))
+        if who.operator:
+            view = view.model_copy(update={"warning": device.warning})
         found.setdefault(device.node, []).append(view)
     nodes = {node.name: node for node in scene.inventory.nodes}
     return [
@@ -125,7 +127,8 @@ def _device(
     return DeviceView(
         uuid=device.uuid, index=device.index, model=device.model, memory_mib=device.memory,
         profile=device.profile, sharing=str(device.sharing), shares=device.shares, flavor=flavor,
-        state=str(state or DeviceState.OUT_OF_SERVICE), trouble=device.trouble, holder=holder,
+        state=str(state or DeviceState.OUT_OF_SERVICE), trouble=device.trouble, warning="",
+        holder=holder,
         utilisation=load.utilisation if load else None,
         memory_used_mib=load.memory_used if load else None,
     )  # fmt: skip

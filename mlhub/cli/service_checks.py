@@ -80,6 +80,9 @@ def _trouble_of(stock: InventoryView) -> Iterator[Found]:
         if node.trouble:
             yield bad("GPUs", f"{node.name}: {node.trouble}", "Nothing new is started there.")
         for row in node.devices:
+            name = f"{row.model} number {row.index} ({row.uuid})"
             if row.trouble and not node.trouble:
-                text = f"{row.model} number {row.index} ({row.uuid}): {row.trouble}"
-                yield bad("GPUs", text, "It is given out again when it is healthy.")
+                remedy = "It is given out again when it is healthy."
+                yield bad("GPUs", f"{name}: {row.trouble}", remedy)
+            if row.warning:
+                yield Found("GPUs", Level.NOTE, f"{name}: {row.warning}", "It is still given out.")

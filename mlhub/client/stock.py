@@ -24,6 +24,7 @@ class DeviceView:
     Attributes:
         memory_mib: of the whole device.
         shares: leases that fit on it at once.
+        warning: a sign to look into, of one that is given out all the same; for operators only.
         utilisation: percent; None when it is not known.
     """
 
@@ -37,6 +38,7 @@ class DeviceView:
     shares: int = 1
     flavor: str | None = None
     trouble: str = ""
+    warning: str = ""
     holder: HolderView | None = None
     utilisation: float | None = None
     memory_used_mib: int | None = None

@@ -235,3 +235,18 @@ async def test_a_service_that_is_away_is_a_problem_and_no_crash(home: Path) -> N
     ((about, detail, _),) = bad(found)
     assert about == "service"
     assert "no connection" in detail
+
+
+async def test_a_sign_of_trouble_to_come_is_a_note(home: Path) -> None:
+    said = "row remapping is pending; a reset mends it"
+    node = {"name": "n1", "schedulable": True, "trouble": "",
+            "devices": [device("GPU-1", warning=said)]}  # fmt: skip
+    async with faulty_service(readiness()) as service:
+        service.answers |= {
+            ("GET", "/doctor"): (200, WELL),
+            ("GET", "/inventory"): (200, inventory(flavor("a"), nodes=[node])),
+        }
+        ran, found = await with_service(home, service)
+    assert ran.code == 0
+    [note] = [row for row in found if said in row["detail"]]
+    assert (note["level"], note["detail"]) == ("note", f"NVIDIA A100 number 0 (GPU-1): {said}")

@@ -1,5 +1,7 @@
 """Every route with every kind of credential, for what is one's own and what is not."""
 
+from dataclasses import replace
+
 import pytest
 
 from hub_services.quota.table import EVENTS, ROUTES
@@ -117,3 +119,16 @@ async def test_the_queue_names_others_only_to_operators(desk: Desk):
     for who, name, mine in (("bob", None, False), ("ada", "ada", True), ("admin", "ada", False)):
         row = (await desk.ask("GET", "queue", who=who)).body["items"][0]
         assert (row["user"], row["mine"], row["server"] is None) == (name, mine, name is None)
+
+
+async def test_a_sign_to_look_into_is_told_to_operators_alone(desk: Desk):
+    stock = desk.world.stock
+    said = "row remapping is pending"
+    first, *others = stock.content.devices
+    stock.content = replace(stock.content, devices=(replace(first, warning=said), *others))
+    told = {}
+    for who in ("admin", "bob"):
+        [node] = (await desk.ask("GET", "inventory", who=who)).body["nodes"]
+        page = (await desk.ask("GET", "/who", who=who)).body
+        told[who] = ([row["warning"] for row in node["devices"]], said in page)
+    assert told == {"admin": ([said, "", "", ""], True), "bob": ([""] * 4, False)}
