@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Final
 
 from hub_services.quota.metrics import CONTENT_TYPE
+from hub_services.quota.peers import is_ours
 from hub_services.quota.problems import Problem, not_allowed
 from hub_services.quota.request import ProgramRequest
 from mlhub.core.errors import LedgerUnavailable, NotOwner
@@ -26,19 +26,18 @@ class OperatorsRequest(ProgramRequest):
     """What is for those who run the machine, whether they come with a token or from within."""
 
     def is_direct(self) -> bool:
-        """Whether it comes from this machine, and not through a proxy."""
-        forwarded = any(name in self.request.headers for name in FORWARDED)
-        try:
-            return not forwarded and ip_address(self.request.remote_ip or "").is_loopback
-        except ValueError:
+        """Whether a process of root's or of our own OS user asks here, and not through a proxy."""
+        if any(name in self.request.headers for name in FORWARDED):
             return False
+        stream = getattr(self.request.connection, "stream", None)
+        return is_ours(getattr(stream, "socket", None))
 
 
 class Ready(OperatorsRequest):
     """Whether the service does its work: it owns the ledger, sees the GPUs, and sweeps.
 
-    Everybody gets the status and one word. Why not is for operators, and for a direct connection
-    from this machine: it names files, databases and drivers.
+    Everybody gets the status and one word. Why not is for operators, and for root and our own OS
+    user on this machine: it names files, databases and drivers.
     """
 
     async def get(self) -> None:
@@ -62,8 +61,8 @@ class Ready(OperatorsRequest):
 class MetricsPage(OperatorsRequest):
     """What Prometheus scrapes.
 
-    It takes a token with the scope ``read:metrics``, or a direct connection from this machine;
-    what comes through the hub's proxy needs the token. There is no person's name in it.
+    It takes a token with the scope ``read:metrics``, or a direct connection of root's or of our
+    own OS user's on this machine. There is no person's name in it.
     """
 
     async def get(self) -> None:

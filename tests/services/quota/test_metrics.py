@@ -1,11 +1,19 @@
 """/healthz, /readyz and /metrics."""
 
+import asyncio
+import os
 from datetime import timedelta
+from pathlib import Path
+from socket import AF_INET, AF_INET6, AddressFamily, socket
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hub_services.quota.peers import uid_of_peer
+from tests.adapters.running import need_root
 from tests.services.quota.desk import Desk
+
+NOBODY = 65534
 
 
 async def samples(desk: Desk, **headers: str) -> dict[tuple, float]:
@@ -55,6 +63,54 @@ async def test_metrics_through_a_proxy_need_the_scope(desk: Desk, who: str, stat
     headers = {"X-Forwarded-For": "127.0.0.1"}
     answer = await desk.ask("GET", "/metrics", who=who, headers=headers)
     assert answer.status == status
+
+
+SCRAPE = """
+import sys, urllib.error, urllib.request
+for url in sys.argv[1:]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            print(answer.status, answer.read().decode())
+    except urllib.error.HTTPError as error:
+        print(error.code, error.read().decode())
+"""
+
+
+async def scraped(desk: Desk, path: str, *, uid: int) -> str:
+    """What a program of some OS user of this machine is told that has no token."""
+    program = await asyncio.create_subprocess_exec(
+        "/usr/bin/python3", "-c", SCRAPE, f"{desk.url}{path}",
+        user=uid, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await asyncio.wait_for(program.communicate(), 30)
+    return out.decode()
+
+
+@pytest.mark.root
+async def test_without_a_token_another_os_user_of_the_machine_gets_no_numbers_and_no_reasons(
+    desk: Desk,
+):
+    need_root()
+    assert (await scraped(desk, "metrics", uid=NOBODY)).startswith("401 ")
+    assert await scraped(desk, "readyz", uid=NOBODY) == '503 {"status": "not ready"}\n'
+    assert "mlhub_devices" in await scraped(desk, "metrics", uid=0)
+    assert "no sweep went through lately" in await scraped(desk, "readyz", uid=0)
+
+
+@pytest.mark.parametrize(("family", "address"), [(AF_INET, "127.0.0.1"), (AF_INET6, "::1")])
+def test_the_kernel_tells_who_is_at_the_other_end(family: AddressFamily, address: str):
+    if family is AF_INET6 and not Path("/proc/self/net/tcp6").exists():
+        text = "this test needs IPv6, which this kernel does not have"
+        pytest.fail(text) if os.environ.get("CI") == "true" else pytest.skip(text)
+    with socket(family) as listener, socket(family) as client:
+        listener.bind((address, 0))
+        listener.listen()
+        client.connect(listener.getsockname())
+        connection, _ = listener.accept()
+        with connection:
+            assert uid_of_peer(connection) == os.geteuid()
+            client.close()
+            assert uid_of_peer(connection) is None
 
 
 async def test_a_service_that_sweeps_is_ready(desk: Desk):
