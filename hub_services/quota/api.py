@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,17 +15,13 @@ from hub_services.quota.origins import SAFE_METHODS
 from hub_services.quota.problems import (
     Problem,
     bad_input,
-    foreseen,
     from_validation,
     not_allowed,
 )
 from hub_services.quota.request import MOST_BODY, ProgramRequest
 from hub_services.quota.routes import Call, Reply, Right, Route
 from hub_services.quota.service import Service
-from mlhub.core.errors import LedgerUnavailable, NotOwner
 
-log = logging.getLogger(__name__)
-ANYONE: Final = Identity("", "anyone")
 KEY_LENGTHS: Final = range(8, 129)
 
 
@@ -35,7 +30,6 @@ class ApiRequest(ProgramRequest):
     """All methods of one path. A body that is too large is read past and never kept."""
 
     routes: Mapping[str, Route]
-    who: Identity = ANYONE
 
     def initialize(self, service: Service, routes: Mapping[str, Route]) -> None:  # type: ignore[override]
         """Tornado's: what the application gives to each path."""
@@ -80,7 +74,7 @@ class ApiRequest(ProgramRequest):
                 self._count(route, getattr(call.body, "user", None), hub_side=True)
                 reply = await route.does(call)
             except Exception as error:
-                await self._note(route, error)
+                await self.note(route.path, error)
                 raise
         self._answer(reply)
 
@@ -164,21 +158,6 @@ class ApiRequest(ProgramRequest):
     def label(self) -> str:
         """The path as the table has it, for metrics."""
         return next((route.path for route in self.routes.values()), "none")
-
-    async def _note(self, route: Route, error: Exception) -> None:
-        """Remember what a refused request would have changed."""
-        problem = foreseen(error)
-        who = self.outsider if self.who is ANYONE else self.who.name
-        known = who and problem and problem.status < 500
-        if known and problem and not problem.recorded and route.method not in SAFE_METHODS:
-            await self._record(who, route, problem)
-
-    async def _record(self, who: str, route: Route, problem: Problem) -> None:
-        subject = f"{route.method} {route.path}"
-        try:
-            await self.service.broker.refused(who, subject, problem.detail, kind=problem.kind)
-        except (LedgerUnavailable, NotOwner) as error:
-            log.warning("%s of %s was refused: %s (%s)", subject, who, problem, error)
 
 
 def too_large() -> Problem:

@@ -6,7 +6,6 @@ from typing import Any
 
 from jupyterhub.services.auth import HubOAuthCallbackHandler
 
-from hub_services.quota.identity import Identity
 from hub_services.quota.look import Look
 from hub_services.quota.origins import SAFE_METHODS
 from hub_services.quota.problems import Problem, from_error
@@ -22,7 +21,6 @@ class Page(Request):
     """
 
     look: Look
-    who: Identity
 
     def initialize(self, service: Service, look: Look) -> None:  # type: ignore[override]
         """Tornado's: what the application gives to each page."""
@@ -31,6 +29,17 @@ class Page(Request):
 
     async def prepare(self) -> None:
         """Find out who visits; someone who has not signed in is sent to do so."""
+        try:
+            await self._let_in()
+        except Problem as error:
+            await self.note(self.label(), error)
+            raise
+
+    def label(self) -> str:
+        """What the page is called in the audit."""
+        return f"form {type(self).__name__.lower()}"
+
+    async def _let_in(self) -> None:
         if len(self.request.body) > MOST_BODY:
             raise Problem(413, "too-large", f"A form may have at most {MOST_BODY} bytes.")
         who = await self.identify()
@@ -50,7 +59,7 @@ class Page(Request):
             "xsrf_token": token,
             "api_url": f"{self.service.prefix}api/v1/",
             "simulated": self.service.broker.hardware.last().simulated,
-            "operator": getattr(self, "who", None) is not None and self.who.operator,
+            "operator": self.who.operator,
         }
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.finish(self.look.render(template, user, common | facts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -11,11 +12,19 @@ from jupyterhub.services.auth import HubOAuthenticated, UserNotAllowed
 from tornado.web import HTTPError, RequestHandler
 
 from hub_services.quota.identity import Identity, identity_of
-from hub_services.quota.origins import foreign
-from hub_services.quota.problems import MEDIA_TYPE, Problem, from_error, not_allowed
+from hub_services.quota.origins import SAFE_METHODS, foreign
+from hub_services.quota.problems import (
+    MEDIA_TYPE,
+    Problem,
+    foreseen,
+    from_error,
+    not_allowed,
+)
 from hub_services.quota.service import Service
 from mlhub.core.errors import LedgerUnavailable, NotOwner
 
+log = logging.getLogger(__name__)
+ANYONE: Final = Identity("", "anyone")
 MOST_BODY: Final = 64 * 1024  # bytes: the largest sensible request is a few hundred
 _TICKET: Final = re.compile(r"ticket\s+(\S+)", re.IGNORECASE)
 HEADERS: Final = {
@@ -31,6 +40,7 @@ class Request(HubOAuthenticated, RequestHandler):
     """A request to the service."""
 
     service: Service
+    who: Identity = ANYONE
 
     def initialize(self, service: Service) -> None:
         """Tornado's: what the application gives to each handler."""
@@ -89,6 +99,38 @@ class Request(HubOAuthenticated, RequestHandler):
         why = foreign(str(self.request.method), self.request.headers)
         if why:
             raise Problem(403, "cross-site", f"This request is refused: {why}.")
+
+    async def note(self, what: str, error: Exception) -> None:
+        """Remember in the audit what a refused request would have changed, and for whom.
+
+        Args:
+            what: the request in words of which there are few: no part of it that a client chose.
+            error: why it was not carried out.
+        """
+        problem = foreseen(error)
+        refused = problem is not None and problem.status < 500 and not problem.recorded
+        if problem is None or not refused or self.request.method in SAFE_METHODS:
+            return
+        who = self.who.name if self.who is not ANYONE else self.outsider or await self._sender()
+        if who:
+            await self._record(who, f"{self.request.method} {what}", problem)
+
+    async def _sender(self) -> str:
+        """Whose credential came with a request that was not accepted; "" where nobody can say."""
+        token, session = self.hub_auth.get_token(self), self.hub_auth.get_session_id(self)
+        if not token:
+            return ""
+        try:
+            model = await self.hub_auth.user_for_token(token, session_id=session, sync=False)
+        except HTTPError:
+            return ""
+        return str(model["name"]) if model else ""
+
+    async def _record(self, who: str, subject: str, problem: Problem) -> None:
+        try:
+            await self.service.broker.refused(who, subject, problem.detail, kind=problem.kind)
+        except (LedgerUnavailable, NotOwner) as error:
+            log.warning("%s of %s was refused: %s (%s)", subject, who, problem, error)
 
     def has_cookie(self) -> bool:
         """Whether the request comes with the cookie of a sign-in, good or not."""

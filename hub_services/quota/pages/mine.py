@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
+from functools import partial
 
 from hub_services.quota import account_api, claims_api, leases_api
 from hub_services.quota.answers import FlavorView, LeaseView, MeView
 from hub_services.quota.asks import ReleaseAsk, RenewAsk
-from hub_services.quota.pages.visit import Visit
+from hub_services.quota.pages.visit import Form, Visit
+from hub_services.quota.spending import Bill, so_far
 from hub_services.quota.words import share
 from mlhub.core.quantities import format_memory
 
@@ -21,20 +23,21 @@ class Mine(Visit):
         stock = await self.stock()
         devices = {device.uuid: device for node in stock.nodes for device in node.devices}
         flavors = {row.name: row for row in stock.flavors}
+        bills = await self.service.spending.bills(self.service.history, me.user, me.leases)
         self.show_live(
             "mine.html", me=me, stock=stock, devices=devices, flavors=flavors,
-            limits=_limits(me), server_url=self.server_url, use=self._use, spent=self._spent,
+            limits=_limits(me), server_url=self.server_url, use=self._use, spent=partial(_spent, bills=bills, now=stock.now),
         )  # fmt: skip
 
     def _use(self, lease: LeaseView, uuid: str) -> list[float | None]:
         """How busy a device was in the last hour, since the lease has it."""
         since = lease.started_at or lease.granted_at
-        return self.service.recent.of(uuid, since=since, now=self.service.now())
+        return self.service.recent.of(uuid, since=since, now=self.service.ledger_now())
 
-    def _spent(self, lease: LeaseView, flavor: FlavorView) -> float:
-        """What a lease has cost so far, in credits."""
-        held = self.service.now() - (lease.started_at or lease.granted_at)
-        return max(0.0, held / timedelta(hours=1)) * flavor.price * lease.count
+
+def _spent(lease: LeaseView, flavor: FlavorView, *, bills: dict[str, Bill], now: datetime) -> float:
+    """What a lease has cost so far, in credits."""
+    return so_far(lease, bills.get(lease.id), flavor.price, now)
 
 
 def _limits(me: MeView) -> list[tuple[str, dict, str]]:
@@ -52,20 +55,20 @@ def _limits(me: MeView) -> list[tuple[str, dict, str]]:
     ]
 
 
-class Release(Visit):
+class Release(Form):
     """POST: give a lease back, or as an operator take it back with a reason."""
 
-    async def post(self, lease_id: str) -> None:
+    async def does(self, lease_id: str) -> None:
         """Do it, and go back to where the form was."""
         body = self.read_form(ReleaseAsk, why="why")
         await self.ask(leases_api.release, body=body, lease_id=lease_id)
         self.back_to("admin" if self.get_body_argument("from", "") == "admin" else "")
 
 
-class Extend(Visit):
+class Extend(Form):
     """POST: let a lease end later, where nobody waits."""
 
-    async def post(self, lease_id: str) -> None:
+    async def does(self, lease_id: str) -> None:
         """Do it, and say at the top of the page what came of it."""
         body = self.read_form(RenewAsk, duration="duration")
         done = await self.ask(leases_api.renew, body=body, lease_id=lease_id)
@@ -73,10 +76,10 @@ class Extend(Visit):
         self.back_to("")
 
 
-class Leave(Visit):
+class Leave(Form):
     """POST: leave the queue."""
 
-    async def post(self, claim_id: str) -> None:
+    async def does(self, claim_id: str) -> None:
         """Do it."""
         await self.ask(claims_api.cancel, claim_id=claim_id)
         back = self.get_body_argument("from", "")

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from hub_services.quota.answers import FlavorView
-from hub_services.quota.pages.visit import Visit
+from hub_services.quota.pages.visit import Form
 from hub_services.quota.problems import Problem
 from hub_services.quota.service import Service
 from mlhub.broker.ports import ServerState
@@ -44,7 +44,7 @@ def options_with(service: Service, claim: Claim, wanted: GpuAsk | None) -> dict[
     return instead(profiles, json.loads(claim.ask.options), wanted, flavors)
 
 
-class Switch(Visit):
+class Switch(Form):
     """POST: start the server of a claim now, with `flavor` or with what the claim was granted.
 
     A server that runs is stopped for it only where the form says ``stop=yes``, and where there is
@@ -52,7 +52,7 @@ class Switch(Visit):
     GPU keeps the place that they have.
     """
 
-    async def post(self, claim_id: str) -> None:
+    async def does(self, claim_id: str) -> None:
         """Do it, and go to the server; to its form where it has to be picked there."""
         claim = await self._own(claim_id)
         names, flavor = (claim.ask.user, claim.ask.server), self.get_body_argument("flavor", "")

@@ -1,4 +1,4 @@
-"""What every page of people does: reads through the API's own rights, and goes on after a form."""
+"""What every page of people does: reads through the API's own rights, and carries out forms."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Visit(Page):
         service = self.service
         self.show(
             template, notice=service.broker.policy.notice.total_seconds(),
-            now=service.now(), who=self.who,
+            now=service.ledger_now(), who=self.who,
             hub_prefix=service.hub_prefix, base=service.hub_prefix.removesuffix("hub/"), **facts,
         )  # fmt: skip
 
@@ -69,3 +69,23 @@ class Visit(Page):
     def back_to(self, path: str) -> None:
         """After a form: a page of ours."""
         self.redirect(f"{self.service.prefix}{path}", status=303)
+
+
+class Form(Visit):
+    """POST: what a form of a page changes, under the same rules as a change by the API.
+
+    It counts to its sender's pace, the process does not end within it, and a refusal is one line
+    of the audit. `does` is given the variable parts of the path.
+    """
+
+    does: Callable[..., Awaitable[None]]
+
+    async def post(self, **path: str) -> None:
+        """Carry it out."""
+        with self.service.carrying_out():
+            try:
+                self.service.pace.count(self.who.name)
+                await self.does(**path)
+            except Exception as error:
+                await self.note(self.label(), error)
+                raise

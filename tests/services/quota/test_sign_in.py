@@ -107,11 +107,25 @@ def test_a_script_without_the_token_does_not_even_read(browser: Browser):
     assert browser.fetch("GET", "me", X_XSRFToken="").status_code == 403
 
 
-def test_a_form_without_the_token_changes_nothing(browser: Browser):
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        pytest.param({}, "too old", id="an old page"),
+        pytest.param({"Sec-Fetch-Site": "cross-site"}, "another site", id="another site's"),
+    ],
+)
+def test_a_form_without_the_token_changes_nothing(
+    browser: Browser, quota: Quota, tokens, headers: dict[str, str], why: str
+):
     lease = browser.fetch("GET", "me").json()["leases"][0]["id"]
     url = f"{browser.hub.quota}leases/{lease}/release"
-    answer = browser.client.post(url, data={}, headers={"Sec-Fetch-Mode": "navigate"})
+    answer = browser.client.post(url, data={}, headers={"Sec-Fetch-Mode": "navigate"} | headers)
     assert answer.status_code == 403
+    audit = quota.ask("GET", "audit", tokens["the operator"]).json()["items"]
+    (line,) = [
+        row for row in audit if row["subject"] == "POST form release" and why in row["detail"]
+    ]
+    assert (line["actor"], line["action"]) == ("ada", "refused")
     assert browser.fetch("GET", "me").json()["leases"][0]["target"] == "active"
 
 
