@@ -14,6 +14,7 @@ from hub_services.quota.lately import Lately
 from hub_services.quota.metrics import Metrics
 from hub_services.quota.pace import Pace
 from hub_services.quota.recent import Recent
+from hub_services.quota.running import Running
 from hub_services.quota.scene import Picture, Scene
 from hub_services.quota.sign_in import HubSignIn
 from hub_services.quota.tickets import Tickets
@@ -55,6 +56,7 @@ class Service:
         usage: what runs on the devices; None where nobody can say.
         findings: what the doctor found, for pages that are loaded again and again.
         recent: how busy the devices were lately.
+        running: which servers run, by the hub's word of some seconds ago.
         profiles: the environments of the form, as mlhub.yaml has them.
         pace: how often each user may ask for changes.
         wake: set to sweep at once.
@@ -79,6 +81,7 @@ class Service:
     usage: UsageSource | None = None
     pace: Pace = field(default_factory=Pace)
     recent: Recent = field(default_factory=Recent)
+    running: Running = field(default_factory=Running)
     findings: Lately[list[FindingView]] = field(default_factory=lambda: Lately(EXAMINED_EVERY))
     profiles: Sequence[Mapping[str, Any]] = ()
     wake: asyncio.Event = field(default_factory=asyncio.Event)

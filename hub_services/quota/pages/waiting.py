@@ -8,9 +8,8 @@ from hub_services.quota import claims_api
 from hub_services.quota.answers import ClaimView, FlavorView, InventoryView
 from hub_services.quota.pages.switching import CPU, options_with, to_be_had
 from hub_services.quota.pages.visit import Visit
-from mlhub.broker.ports import ServerState
 from mlhub.core.claims import Claim
-from mlhub.core.errors import HubRefused, HubUnavailable, NotFound
+from mlhub.core.errors import NotFound
 from mlhub.profiles import GpuAsk
 
 REFRESH: Final = 5  # seconds between two looks where the page's script does not run
@@ -58,11 +57,11 @@ class Waiting(Visit):
         held = claim.lease is not None and claim.lease.status == "held"
         if not held and claim.state != "queued":
             return False
-        try:
-            state = await self.service.broker.hub.state(claim.user, claim.server)
-        except (HubUnavailable, HubRefused):
-            return False
-        return state is ServerState.READY
+        server = (claim.user, claim.server)
+        just_asked = bool(self.get_query_argument("instead", ""))
+        return await self.service.running.runs(
+            self.service.broker.hub, server, standing=claim.state, anew=just_asked
+        )
 
     def _asked(self, stock: InventoryView) -> FlavorView | str:
         """What the visitor just asked for instead, while a server of theirs runs."""

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from hub_services.quota.running import Running
+from mlhub.broker.ports import ServerState
 from mlhub.core.leases import END_TEXTS, EndReason
 from tests.services.quota.desk import Desk
 
@@ -56,3 +58,30 @@ async def test_who_waits_sees_their_place_and_who_left_that_they_did(desk: Desk)
     await desk.ask("DELETE", f"claims/{claim}", who="ada")
     title, said = await text(desk, claim)
     assert (title, "You left the queue" in said) == ("Left the queue", True)
+
+
+async def test_many_looks_at_a_waiting_page_ask_the_hub_once(desk: Desk):
+    asked, now = [], 0.0
+    state = desk.world.hub.state
+
+    async def counted(user: str, server: str) -> ServerState:
+        asked.append(user)
+        return await state(user, server)
+
+    desk.world.hub.state = counted
+    desk.service.running = Running(lambda: now)
+    await desk.lease("bob", count=4)
+    claim = (await desk.claim("ada", wait=True)).body["claim"]
+    for _ in range(4):
+        await text(desk, claim)
+    assert asked == ["ada"]
+    await desk.ask("GET", f"/waiting/{claim}?instead=none", who="ada")
+    assert asked == ["ada"] * 2
+    now = 6.0
+    await text(desk, claim)
+    assert asked == ["ada"] * 3
+    await desk.world.broker.release((await desk.world.live())["bob"].id, by="bob")
+    await desk.world.sweep.once()
+    asked.clear()
+    await text(desk, claim)
+    assert asked == ["ada"], "their turn came: the hub is asked anew"
