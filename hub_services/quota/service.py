@@ -17,6 +17,7 @@ from hub_services.quota.recent import Recent
 from hub_services.quota.running import Running
 from hub_services.quota.scene import Picture, Scene
 from hub_services.quota.sign_in import HubSignIn
+from hub_services.quota.spending import Spending
 from hub_services.quota.tickets import Tickets
 from hub_services.quota.vitals import Vitals
 from mlhub.adapters.notify import EventBus
@@ -54,6 +55,7 @@ class Service:
         cookie_secret: signs the cookies of people who signed in to this service.
         pids: who a local process is; None where holders are no local processes.
         usage: what runs on the devices; None where nobody can say.
+        spending: what live leases were billed.
         findings: what the doctor found, for pages that are loaded again and again.
         recent: how busy the devices were lately.
         running: which servers run, by the hub's word of some seconds ago.
@@ -82,6 +84,7 @@ class Service:
     pace: Pace = field(default_factory=Pace)
     recent: Recent = field(default_factory=Recent)
     running: Running = field(default_factory=Running)
+    spending: Spending = field(default_factory=Spending)
     findings: Lately[list[FindingView]] = field(default_factory=lambda: Lately(EXAMINED_EVERY))
     profiles: Sequence[Mapping[str, Any]] = ()
     wake: asyncio.Event = field(default_factory=asyncio.Event)

@@ -26,7 +26,8 @@ class Mine(Visit):
         bills = await self.service.spending.bills(self.service.history, me.user, me.leases)
         self.show_live(
             "mine.html", me=me, stock=stock, devices=devices, flavors=flavors,
-            limits=_limits(me), server_url=self.server_url, use=self._use, spent=partial(_spent, bills=bills, now=stock.now),
+            limits=_limits(me), server_url=self.server_url, use=self._use,
+            spent=partial(_spent, bills=bills, now=stock.now),
         )  # fmt: skip
 
     def _use(self, lease: LeaseView, uuid: str) -> list[float | None]:
