@@ -219,7 +219,8 @@ async def test_every_other_call_asks_as_the_contract_has_it() -> None:
     device = {"uuid": "GPU-1", "index": 0, "model": "A100", "memory_mib": 81920, "state": "held",
               "holder": {"user": "ada", "server": "", "since": when}}  # fmt: skip
     inventory = {
-        "now": when, "taken_at": when,
+        "now": when,
+        "taken_at": when,
         "simulated": True,
         "problem": "",
         "flavors": [flavor],
