@@ -64,7 +64,8 @@ def test_every_reason_of_an_end_is_described() -> None:
 def test_every_audit_action_is_described() -> None:
     written = (
         texts_at("AuditRecord", 2) | texts_at("_record", 1) | texts_at("_record", 3)
-        | texts_at("_change", 1) | {str(status) for status in LeaseStatus} | {"warned", "extended", STEPPED}
+        | texts_at("_change", 1) | {str(status) for status in LeaseStatus}
+        | {"warned", "extended", STEPPED}
     )  # fmt: skip
     assert table_words(DOCS / "reference/notices.md", "Audit actions") == written
 
