@@ -8,12 +8,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection, Hashable
+from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 import psutil
 
 log = logging.getLogger(__name__)
 P = TypeVar("P")
+START_FIELD: Final = 19  # behind the name in /proc/<pid>/stat: ticks since the machine's start
 FIRM_S: Final = 3.0  # seconds after the first SIGKILL until what is left is given up
 
 
@@ -117,3 +119,31 @@ def children_of(process: psutil.Process) -> list[psutil.Process]:
         return process.children(recursive=True)
     except psutil.Error:
         return []
+
+
+def mark_of(pid: int) -> str:
+    """What identifies the process that has this number now; "" when there is none, or a zombie.
+
+    The kernel's count from the machine's start is used where there is one, because start times
+    on the wall clock move with every step of that clock.
+    """
+    if not Path("/proc/self/stat").exists():
+        return _mark_by_psutil(pid)
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else f"{_boot()}/{fields[START_FIELD]}"
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _mark_by_psutil(pid: int) -> str:
+    try:
+        process = psutil.Process(pid)
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return "" if zombie else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return ""

@@ -15,6 +15,7 @@ from tornado import web
 from traitlets import Float, Unicode, default, observe
 
 from mlhub.core.claims import Placement
+from mlhub.ending import mark_of
 from mlhub.singleuser.environment import (
     apps_environment,
     lease_environment,
@@ -23,7 +24,7 @@ from mlhub.singleuser.environment import (
     terminal_arguments,
 )
 from mlhub.spawner.leasing import GPULeaseMixin
-from mlhub.spawner.processes import Identified, belonging, end_all, is_same, mark_of
+from mlhub.spawner.processes import Identified, belonging, end_all, is_same
 from mlhub.spawner.refusals import Told
 from mlhub.spawner.wiring import MLFLOW, proxy_url, service
 

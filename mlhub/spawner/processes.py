@@ -7,15 +7,13 @@ import os
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import psutil
 
-from mlhub.ending import Ending, children_of, send_to
+from mlhub.ending import Ending, children_of, mark_of, send_to
 
 GLANCE_S: Final = 0.05  # seconds between two looks at what is being ended
-START_FIELD: Final = 19  # behind the name in /proc/<pid>/stat: ticks since the machine's start
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +22,6 @@ class Identified:
 
     pid: int
     mark: str
-
-
-def mark_of(pid: int) -> str:
-    """What identifies the process that has this number now; "" when there is none, or a zombie.
-
-    The kernel's count from the machine's start is used where there is one, because start times
-    on the wall clock move with every step of that clock.
-    """
-    if not Path("/proc/self/stat").exists():
-        return _mark_by_psutil(pid)
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else f"{_boot()}/{fields[START_FIELD]}"
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _mark_by_psutil(pid: int) -> str:
-    try:
-        process = psutil.Process(pid)
-        zombie = process.status() == psutil.STATUS_ZOMBIE
-        return "" if zombie else f"{process.create_time():.2f}"
-    except psutil.Error:
-        return ""
 
 
 def is_same(process: Identified) -> bool:

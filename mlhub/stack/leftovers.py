@@ -10,45 +10,36 @@ from pathlib import Path
 
 import psutil
 
-from mlhub.ending import Ending, children_of, send_to
+from mlhub.ending import Ending, children_of, mark_of, send_to
 from mlhub.stack.home import Home
 from mlhub.stack.wiring import load_json, save_json
 
 MARK = "MLHUB_STACK"  # in the environment of every process of a stack: the path of its home
 LOOK_EVERY_S = 0.05
-SAME_START_S = 0.5  # psutil's start times of one process, read twice, differ by less
 
 
 def record(home: Home, processes: Iterable[psutil.Process]) -> None:
-    """Writes down which processes belong to the stack, by number and time of start."""
-    known = [[p.pid, started] for p in processes if (started := start_of(p)) is not None]
+    """Writes down which processes belong to the stack, by number and mark."""
+    known = [[p.pid, mark] for p in processes if (mark := mark_of(p.pid))]
     save_json(home.record_file, sorted(known))
-
-
-def start_of(process: psutil.Process) -> float | None:
-    """Says when a process started, in seconds since 1970; None when it has ended."""
-    try:
-        return process.create_time()
-    except psutil.Error:
-        return None
 
 
 def recorded(home: Home) -> Iterator[psutil.Process]:
     """Finds the processes written down that still are the same ones."""
-    for pid, started in load_json(home.record_file) or ():
-        process = same_process(pid, started)
+    for pid, mark in load_json(home.record_file) or ():
+        process = same_process(pid, mark)
         if process is not None:
             yield process
 
 
-def same_process(pid: int, started: float) -> psutil.Process | None:
+def same_process(pid: int, mark: str) -> psutil.Process | None:
     """Finds a process by number, unless that number now belongs to another process."""
+    if mark_of(pid) != mark:
+        return None
     try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < SAME_START_S
+        return psutil.Process(pid)
     except psutil.Error:
         return None
-    return process if same else None
 
 
 def marked(home: Path) -> Iterator[psutil.Process]:

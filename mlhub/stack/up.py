@@ -9,8 +9,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
-
+from mlhub.ending import mark_of
 from mlhub.stack import hub_api, logs, parts, wiring
 from mlhub.stack.home import Home, prepare
 from mlhub.stack.preparing import Say, Wishes, make_ready
@@ -35,8 +34,8 @@ def sole_owner(home: Home) -> Iterator[None]:
     except BlockingIOError as error:
         os.close(descriptor)
         raise AlreadyRuns from error
-    me = psutil.Process()
-    wiring.save_json(home.watcher_file, [me.pid, me.create_time()])
+    me = os.getpid()
+    wiring.save_json(home.watcher_file, [me, mark_of(me)])
     try:
         yield
     finally:

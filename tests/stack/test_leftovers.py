@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mlhub.ending import mark_of
 from mlhub.stack import leftovers
 from mlhub.stack.home import Home, prepare
 from tests.waiting import wait_until
@@ -75,7 +76,7 @@ def test_recorded_processes_are_found_without_any_mark(home: Home, start):
 
 def test_a_recorded_number_that_now_is_another_process_is_left_alone(home: Home, start):
     process = start()
-    home.record_file.write_text(f"[[{process.pid}, 12345.0]]")
+    home.record_file.write_text(f'[[{process.pid}, "{mark_of(os.getpid())}"]]')
     assert leftovers.clear(home) == 0
     assert process.poll() is None
 

@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from mlhub.core.claims import Placement
+from mlhub.ending import mark_of
 from mlhub.spawner.local import apply_placement
-from mlhub.spawner.processes import Identified, belonging, end_all, is_same, mark_of
+from mlhub.spawner.processes import Identified, belonging, end_all, is_same
 from tests.people import Person
 from tests.waiting import wait_until
 
