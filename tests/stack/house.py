@@ -124,7 +124,11 @@ class House:
 
     def comes_right(self) -> None:
         """Wait until everything is right."""
-        wait_until(self.is_right, within_s=RIGHT_S, what="everything is right again")
+        try:
+            wait_until(self.is_right, within_s=RIGHT_S, what="everything is right again")
+        except AssertionError as error:
+            found = [row for row in self.quota("GET", "doctor") or [] if not row["ok"]]
+            raise AssertionError(f"{error}: {self.leases()}, {self.processes()}, {found}") from None
 
     def empty(self, *people: Person) -> None:
         """Stop everything of these people and wait until every GPU is free."""

@@ -71,7 +71,11 @@ def small_disk(place: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def _lab(open_directory: Path) -> Iterator[Lab]:
     home = open_directory / "faults"
-    settings = {"mlflow": {"enabled": False}, "simulation": {"clock_file": str(home / "clock")}}
+    settings = {
+        "mlflow": {"enabled": False},
+        "simulation": {"clock_file": str(home / "clock")},
+        "limits": {"requests": {"burst": 10_000, "per_second": 1_000}},
+    }
     with small_disk(home):
         (home / "clock").write_text("0\n")
         gpus = home / "gpus.yaml"
@@ -155,7 +159,8 @@ def full(disk: Path) -> Iterator[None]:
     """Something else has taken all the room, and the ledger's file has kept none free."""
     ballast = disk / "ballast"
     with closing(sqlite3.connect(disk / "ledger.sqlite", timeout=30)) as other:
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        emptied = lambda: other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0  # noqa: E731
+        wait_until(emptied, within_s=30, what="nobody reads the ledger's log of writes")
     with ballast.open("wb", buffering=0) as file:
         for size in (1 << 20, 1 << 12):
             try:

@@ -354,6 +354,7 @@ def test_mlflow_comes_back_by_itself_after_its_death(ada: Client) -> None:
     run_id = new_run(ada)
     dead = backend_process()
     dead.kill()
+    dead.wait(10)
     page = {"Accept": "text/html"}
     cookie_less = ada.send("GET", "/health")
     assert cookie_less.status_code == 503
