@@ -109,7 +109,7 @@ class Day:
         now = self.broker.outlook.now(ledger)
         found = examine(ledger, inventory, self.policy, seen, now)
         usage = [row for _, row in await self.store.usage(None, Page(limit=500))]
-        return [row.invariant for row in (*found, examine_usage(usage[::-1])) if not row.ok]
+        return [f"{row.invariant}: {row.detail}" for row in (*found, examine_usage(usage[::-1])) if not row.ok]
 
 
 async def soak(hours: float, seed: int) -> dict[str, Any]:
@@ -121,7 +121,10 @@ async def soak(hours: float, seed: int) -> dict[str, Any]:
         for number in range(steps):
             await day.step()
             if number % 360 == 0:
-                broken += len(await day.broken())
+                found = await day.broken()
+                broken += len(found)
+                for text in found:
+                    progress(f"hour {number // 360}: {text}")
                 memory = psutil.Process().memory_info().rss // 1024
                 first = memory if number == steps // 6 // 360 * 360 else first
                 progress(f"hour {number // 360}: {len(day.hub.servers)} servers, {memory} KiB")

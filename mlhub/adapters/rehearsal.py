@@ -79,10 +79,11 @@ class RehearsalHub:
         if self.claim is None or self.attach is None or self.release is None:
             raise HubUnavailable("this rehearsal has no broker")
         self._pids += 1
-        decision = await self.claim(ask, f"spawn-key-{self._pids:08d}")
+        pid = self._pids  # another start may begin while this one's claim is decided
+        decision = await self.claim(ask, f"spawn-key-{pid:08d}")
         if not isinstance(decision, Granted):
             return decision
-        server = Server(self._pids, self.clock.monotonic(), decision.lease.id)
+        server = Server(pid, self.clock.monotonic(), decision.lease.id)
         self.servers[ask.user, ask.server] = server
         if self.crashes:
             del self.servers[ask.user, ask.server]
