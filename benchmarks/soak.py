@@ -109,7 +109,8 @@ class Day:
         now = self.broker.outlook.now(ledger)
         found = examine(ledger, inventory, self.policy, seen, now)
         usage = [row for _, row in await self.store.usage(None, Page(limit=500))]
-        return [f"{row.invariant}: {row.detail}" for row in (*found, examine_usage(usage[::-1])) if not row.ok]
+        rows = (*found, examine_usage(usage[::-1]))
+        return [f"{row.invariant}: {row.detail}" for row in rows if not row.ok]
 
 
 async def soak(hours: float, seed: int) -> dict[str, Any]:
