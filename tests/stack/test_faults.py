@@ -29,9 +29,14 @@ DISK = "24m"
 
 @dataclass
 class Lab(House):
-    """A house whose clock, GPUs and disk are in the tests' hands."""
+    """A house whose clock, GPUs and the ledger's disk are in the tests' hands."""
 
     home: Path
+    disk: Path
+
+    @property
+    def ledger(self) -> Path:
+        return self.disk / "ledger.sqlite"
 
     def set_clock(self, passed: float, stepped: float = 0) -> None:
         """Time that has passed, and by how much the wall clock was set, in seconds."""
@@ -56,7 +61,7 @@ class Lab(House):
 
 @contextmanager
 def small_disk(place: Path) -> Iterator[None]:
-    """A file system of its own for the whole home of a stack."""
+    """A file system of its own for the ledger; the hub has troubles of its own on a full one."""
     place.mkdir(mode=0o711)
     words = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=711", "tmpfs", str(place)]
     tried = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -70,18 +75,20 @@ def small_disk(place: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def _lab(open_directory: Path) -> Iterator[Lab]:
-    home = open_directory / "faults"
+    home, disk = open_directory / "faults", open_directory / "ledger-disk"
+    home.mkdir()
     settings = {
         "mlflow": {"enabled": False},
         "simulation": {"clock_file": str(home / "clock")},
+        "ledger": {"url": f"sqlite:///{disk / 'ledger.sqlite'}"},
         "limits": {"requests": {"burst": 10_000, "per_second": 1_000}},
     }
-    with small_disk(home):
+    with small_disk(disk):
         (home / "clock").write_text("0\n")
         gpus = home / "gpus.yaml"
         gpus.write_text(json.dumps(GPUS))
         with running_stack(home, settings=settings, gpus_file=gpus) as stack:
-            yield Lab(stack, home)
+            yield Lab(stack, home, disk)
 
 
 @pytest.fixture
@@ -136,7 +143,7 @@ def test_a_locked_ledger_refuses_in_words_and_goes_on_when_it_is_let_go(lab, ada
     before = server_of(lab)
     lab.start(bob, wait=True)
     wait_until(lambda: waits(lab), within_s=SOON_S, what="bob waits")
-    with locked(lab.home / "ledger.sqlite"):
+    with locked(lab.ledger):
         refused = lab.claim(bob.name, "while-locked", server="second", wait=True)
         wait_until(lab.reasons, within_s=SOON_S, what="the service is not ready")
     problem = refused.json()
@@ -184,7 +191,7 @@ def test_a_full_disk_refuses_in_words_and_leaves_what_runs_alone(lab, ada, bob):
         answers.append(lab.claim(bob.name, f"full-{len(answers)}", server=f"s{len(answers)}"))
         return answers[-1].json()["type"] == "urn:mlhub:problem:ledger-unavailable"
 
-    with full(lab.home):
+    with full(lab.disk):
         wait_until(refused, within_s=60, what="a claim is refused for want of room")
         assert answers[-1].status_code == 503
         assert "full" in answers[-1].json()["detail"]
