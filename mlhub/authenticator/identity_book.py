@@ -140,9 +140,9 @@ def _private_file(path: Path) -> None:
 
 
 def _prepare_sqlite(connection: object, _record: object) -> None:
+    """The file keeps its journal mode: a change to WAL waits for nobody who opens it as well."""
     connection.isolation_level = None  # type: ignore[attr-defined]  # BEGIN is ours to say
-    for pragma in ("journal_mode = WAL", "synchronous = FULL"):
-        connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
+    connection.execute("PRAGMA synchronous = FULL")  # type: ignore[attr-defined]
 
 
 def _begin_immediately(connection: Connection) -> None:
