@@ -7,13 +7,13 @@ from typing import Any
 
 from mlhub.authentication_settings import AuthenticationSettings, LocalPasswordSettings, PamSettings
 from mlhub.authenticator.local_password import is_loopback, make_password_file, read_password
-from mlhub.authenticator.multi import MultiAuthenticator
 from mlhub.authenticator.plan import Plan
 from mlhub.authenticator.rules import HouseRules
 from mlhub.authenticator.secrets_kept import kept_key, read_secret
 from mlhub.core.errors import BadInput
 from mlhub.provider_settings import GoogleSettings, SecretReference
 
+AUTHENTICATOR = "mlhub.authenticator.multi.MultiAuthenticator"
 TEMPLATES = Path(__file__).parent / "templates"
 CRYPT_KEY = "auth-state-key"
 CRYPT_KEY_ENV = "JUPYTERHUB_CRYPT_KEY"
@@ -45,6 +45,28 @@ def configure_authentication(
     Raises:
         BadInput: a setting contradicts another or the machine; it says which, and what to do.
     """
+    plan = make_plan(
+        settings, public_host=public_host, as_root=as_root, person=person, state_dir=state_dir
+    )
+    set_up(c, plan)
+    return plan
+
+
+def make_plan(
+    settings: AuthenticationSettings,
+    *,
+    public_host: str,
+    as_root: bool,
+    person: str | None,
+    state_dir: Path,
+) -> Plan:
+    """Checks what `configure_authentication` takes, without any part of the hub.
+
+    A local password that is missing is made.
+
+    Raises:
+        BadInput: a setting contradicts another or the machine; it says which, and what to do.
+    """
     settings = with_default_method(settings, as_root=as_root, person=person)
     house = HouseRules(
         person=person,
@@ -55,7 +77,6 @@ def configure_authentication(
     plan = Plan(settings, house, state_dir)
     _check_machine(plan, public_host)
     _check_secrets(plan)
-    _set_up(c, plan)
     return plan
 
 
@@ -135,9 +156,15 @@ def _has_google_auth() -> bool:
         return False
 
 
-def _set_up(c: Any, plan: Plan) -> None:
+def set_up(c: Any, plan: Plan) -> None:
+    """Tells the hub's configuration of a plan.
+
+    Args:
+        c: The configuration, as `jupyterhub_config.py` has it.
+        plan: What `make_plan` found to be good.
+    """
     settings = plan.settings
-    c.JupyterHub.authenticator_class = MultiAuthenticator
+    c.JupyterHub.authenticator_class = AUTHENTICATOR
     c.JupyterHub.template_paths.insert(0, str(TEMPLATES))
     c.MultiAuthenticator.plan = plan
     c.MultiAuthenticator.any_allow_config = True  # the rules are each method's own

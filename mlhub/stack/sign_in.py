@@ -7,10 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from traitlets.config import Config
-
 from mlhub.authentication_settings import AuthenticationSettings
-from mlhub.authenticator.configure import configure_authentication
+from mlhub.authenticator import configure
 from mlhub.authenticator.plan import Plan
 from mlhub.core.errors import BadInput
 from mlhub.stack.home import Home
@@ -50,7 +48,7 @@ def group_exists(name: str) -> bool:
     return True
 
 
-def set_up(c: Any, home: Home, wiring: Wiring, settings: AuthenticationSettings) -> Plan:
+def set_up(c: Any, home: Home, wiring: Wiring, settings: AuthenticationSettings) -> None:
     """Sets up the hub's sign-in.
 
     Args:
@@ -60,11 +58,24 @@ def set_up(c: Any, home: Home, wiring: Wiring, settings: AuthenticationSettings)
         settings: The `authentication:` section of the settings.
 
     Raises:
+        StackProblem: see `checked`.
+    """
+    configure.set_up(c, checked(home, wiring, settings))
+
+
+def checked(home: Home, wiring: Wiring, settings: AuthenticationSettings) -> Plan:
+    """Holds the settings of the sign-in against this machine and this stack.
+
+    Args:
+        home: The stack's home.
+        wiring: Who listens where.
+        settings: The `authentication:` section of the settings.
+
+    Raises:
         StackProblem: the section does not fit this machine or the way the stack is started.
     """
     try:
-        return configure_authentication(
-            c,
+        return configure.make_plan(
             settings,
             public_host=wiring.host,
             as_root=wiring.person is None,
@@ -82,10 +93,10 @@ def rehearse(home: Home, wiring: Wiring, settings: AuthenticationSettings) -> li
     """Checks the sign-in before anything starts, and says how people will sign in.
 
     Raises:
-        StackProblem: see `set_up`.
+        StackProblem: see `checked`.
     """
     known = {path for path in home.hub.iterdir() if path.is_file()}
-    plan = set_up(Config(), home, wiring, settings)
+    plan = checked(home, wiring, settings)
     ways = []
     if plan.settings.local_password is not None:
         ways += with_password(plan.password_file, wiring, made_now=plan.password_file not in known)

@@ -6,7 +6,7 @@ from typing import Any
 from oauthenticator.tests.mocks import MockAsyncHTTPClient
 
 from mlhub.authentication_settings import AuthenticationSettings
-from mlhub.authenticator import MultiAuthenticator
+from mlhub.authenticator.multi import MultiAuthenticator
 from mlhub.authenticator.plan import Plan
 from mlhub.authenticator.rules import HouseRules
 

@@ -1,13 +1,19 @@
 """What only the machine can show stops the start: addresses, root, secrets, files."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyterhub.app import JupyterHub
 from traitlets.config import Config
 
 from mlhub.authentication_settings import AuthenticationSettings
-from mlhub.authenticator import MultiAuthenticator, configure_authentication
+from mlhub.authenticator import configure_authentication
+from mlhub.authenticator.configure import make_plan
+from mlhub.authenticator.multi import MultiAuthenticator
 from mlhub.core.errors import BadInput
 
 GOOD_SECRET = "0123456789abcdef0123456789abcdef01234567"
@@ -46,7 +52,7 @@ def test_one_person_without_settings_gets_a_generated_password(tmp_path: Path) -
     c, plan = configured(tmp_path, {})
     assert plan.password_file.stat().st_mode & 0o777 == 0o600
     assert len(plan.password_file.read_text().strip()) >= 20
-    assert c.JupyterHub.authenticator_class is MultiAuthenticator
+    assert JupyterHub(config=c).authenticator_class is MultiAuthenticator
     assert MultiAuthenticator(config=c).form.person == "alice"
 
 
@@ -192,6 +198,19 @@ def test_an_own_key_for_the_hubs_secrets_is_used(
     c, _plan = configured(tmp_path, PROVIDER)
     assert "keys" not in c.CryptKeeper
     assert not (tmp_path / "auth-state-key").exists()
+
+
+def test_who_only_checks_the_settings_leaves_no_key_of_the_hub(tmp_path: Path) -> None:
+    settings = AuthenticationSettings.model_validate(LOCAL)
+    make_plan(settings, public_host="127.0.0.1", as_root=False, person="alice", state_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["sign-in-password"]
+
+
+def test_the_process_of_mlhub_up_checks_the_sign_in_without_the_hub() -> None:
+    program = "import json, sys, mlhub.stack.up; json.dump(list(sys.modules), sys.stdout)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    imported = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert not imported & {"jupyterhub", "oauthenticator", "sqlalchemy", "alembic", "tornado"}
 
 
 def test_a_service_accounts_key_that_is_missing_stops_the_start(tmp_path: Path) -> None:

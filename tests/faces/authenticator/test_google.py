@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from oauthenticator.tests.mocks import setup_oauth_mock
 from tornado import web
 
-from mlhub.authenticator import MultiAuthenticator
 from mlhub.authenticator.google import short_address
+from mlhub.authenticator.multi import MultiAuthenticator
 from tests.faces.authenticator.providers import User, authenticator, sign_in
 
 # oauthenticator's mock handler makes its request in the way that tornado is about to drop

@@ -11,7 +11,7 @@ from oauthenticator.tests.mocks import setup_oauth_mock
 from tornado import web
 
 from mlhub.adapters.clock import SystemClock
-from mlhub.authenticator import MultiAuthenticator
+from mlhub.authenticator.multi import MultiAuthenticator
 from mlhub.authenticator.oauth_method import ProviderSilent
 from tests.faces.authenticator.providers import authenticator, sign_in
 
