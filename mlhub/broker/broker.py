@@ -296,14 +296,26 @@ class Broker:
         Raises:
             NotFound: there is no such lease.
         """
+        return await self._not_tried(lease_id, self.policy.start_timeout)
+
+    async def give_back_try(self, lease_id: str) -> Lease:
+        """There was nothing to start yet: that costs no try, and the time goes on.
+
+        Raises:
+            NotFound: there is no such lease.
+        """
+        return await self._not_tried(lease_id, timedelta(0))
+
+    async def _not_tried(self, lease_id: str, patience: timedelta) -> Lease:
+        """One try less counts, and it may start for so long at least."""
 
         def decide(ledger: Ledger, now: datetime) -> Decided[Lease]:
             lease = _live(ledger, lease_id)
             if lease.status is not LeaseStatus.HELD:
                 return lease, Changes()
-            until = max(lease.start_by, now + self.policy.start_timeout)
+            until = max(lease.start_by, now + patience) if patience else lease.start_by
             later = replace(lease, starts=max(0, lease.starts - 1), start_by=until)
-            return later, Changes(leases=(later,))
+            return later, Changes(leases=(later,) if later != lease else ())
 
         return await self.transact(decide)
 

@@ -35,6 +35,7 @@ class Sweep:
         self._busy: set[tuple[str, Effect]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._troubles = Troubles(broker.notifier)
+        self._offered: set[str] = set()  # leases whose owner was told to switch to them
         self._forget_next = broker.clock.monotonic()
 
     async def once(self) -> list[Step]:
@@ -57,6 +58,7 @@ class Sweep:
             self._forget_next = begun + FORGET_EVERY
         # What has no line in the audit, such as use billed so far, changes nothing on any page.
         seen = [step.lease for step in moved.steps if step.changes.audit]
+        self._offered.intersection_update(lease.id for lease in leases)
         broker.announce([*moved.granted, *seen])
         self._troubles.tell(leases, broker.hardware.last())
         for step in moved.steps:
@@ -140,16 +142,25 @@ class Sweep:
             await broker.release(lease.id, by="broker", why=refusal, reason=EndReason.NOT_ALLOWED)
             return
         state = await broker.hub.state(ask.user, ask.server)
-        if state is ServerState.READY:
-            text = "Your GPU is ready. Your server runs already: switch to it when it suits you."
-            broker.notifier.tell(ask.user, "switch-offer", text, lease.id)
+        if state is not ServerState.ABSENT:
+            # Once nothing runs under that name any more, there is something to try.
+            await broker.give_back_try(lease.id)
+            if state is ServerState.READY:
+                self._offer(lease)
             return
-        if state is not ServerState.ABSENT or not await self._still_held(lease):
+        if not await self._still_held(lease):
             return
         try:
             await broker.hub.start(ask.user, ask.server, ask.options)
         except HubRefused as error:
             await self._not_started(lease, error)
+
+    def _offer(self, lease: Lease) -> None:
+        """Tell once that the GPU is there for one whose server runs already."""
+        if lease.id not in self._offered:
+            self._offered.add(lease.id)
+            text = "Your GPU is ready. Your server runs already: switch to it when it suits you."
+            self.broker.notifier.tell(lease.ask.user, "switch-offer", text, lease.id)
 
     async def _not_started(self, lease: Lease, error: HubRefused) -> None:
         """Tell who waited why their server was not started; who may not have it is passed over."""

@@ -173,8 +173,23 @@ async def test_a_server_that_runs_already_is_offered_the_switch_and_not_restarte
     assert world.hub.servers["a", ""].pid == pid
     assert world.told.events("a") == ["switch-offer"]
     await world.tick(MINUTE, times=11)
+    assert world.told.events("a") == ["switch-offer"]
     assert world.hub.servers["a", ""].pid == pid
     assert len((await world.ledger()).leases) == 1
+
+
+async def test_who_stops_their_own_server_within_their_turn_gets_the_gpu(world):
+    await world.spawn("a", count=2)
+    await world.ask("b", wait=True)
+    world.hub.servers["b", ""] = Server(7, 0.0)
+    await world.hub.stop("a", "")
+    await world.tick(times=3)
+    start_by = (await world.live())["b"].start_by
+    await world.tick(MINUTE, times=8)
+    assert (await world.live())["b"].start_by == start_by
+    await world.hub.stop("b", "")
+    await world.tick(MINUTE, times=2)
+    assert (await world.live())["b"].status is LeaseStatus.ACTIVE
 
 
 async def test_an_unvisited_server_from_the_queue_passes_on_after_the_claim_window(world):
