@@ -107,6 +107,8 @@ class Doorkeeper:
         if bound is None or bound.user != name:
             raise SignInStale(name)
         self._judge(door, visitor, name)
+        if self._house.as_root:
+            await asyncio.to_thread(self._recheck_account, bound)
         return _admitted(door, visitor, name)
 
     async def _known_name(self, visitor: Visitor, claimed: str, ground: Ground) -> str:
@@ -142,6 +144,17 @@ class Doorkeeper:
         account = account or _new_account(bound.user)
         if bound.uid != account.uid:
             self._book.record_uid(bound.user, account.uid)
+
+    def _recheck_account(self, bound: Binding) -> None:
+        """Lets nobody stay whose name is another's account by now: they would start as them."""
+        account = os_accounts.find(bound.user)
+        made_by_signing_in = account is None and self._house.os_users == "create"
+        if made_by_signing_in or bound.uid is None:  # None: from when the hub had no root
+            raise SignInStale(bound.user)
+        if problem := os_accounts.refusal(
+            self._house, bound.user, account=account, ground=Ground.NAMED, bound_uid=bound.uid
+        ):
+            raise SignInRefused(problem)
 
 
 def _new_account(name: str) -> os_accounts.Account:

@@ -13,6 +13,7 @@ from mlhub.authenticator.identity_book import IdentityBook
 from mlhub.authenticator.rules import HouseRules
 from mlhub.authenticator.visitors import SignInRefused, Visitor
 from mlhub.provider_settings import AccessSettings
+from tests.people import account_tool, os_user
 
 GITHUB = "https://github.com"
 EVERYBODY = Door(AccessSettings(allow_all=True))
@@ -221,6 +222,48 @@ async def test_an_account_that_was_made_anew_is_not_the_same(
     accounts.uids["alice"] = 1002
     with pytest.raises(SignInRefused, match="deleted and made anew"):
         await keeper.admit(EVERYBODY, visitor("1", "alice"))
+
+
+@pytest.mark.root
+async def test_who_is_signed_in_never_starts_as_who_got_their_account_after_them(
+    book: IdentityBook,
+) -> None:
+    keeper = rooted(book, "existing")
+    with os_user() as person:
+        alice = visitor("1", person.name)
+        await keeper.admit(EVERYBODY, alice)
+        assert (await keeper.recheck(EVERYBODY, alice, person.name)).name == person.name
+        account_tool("userdel", "--remove", person.name)
+        with pytest.raises(SignInRefused, match="does not exist"):
+            await keeper.recheck(EVERYBODY, alice, person.name)
+        account_tool("useradd", "--create-home", "--uid", str(person.uid + 1000), person.name)
+        with pytest.raises(SignInRefused, match="deleted and made anew"):
+            await keeper.recheck(EVERYBODY, alice, person.name)
+
+
+@pytest.mark.root
+async def test_where_accounts_are_made_who_lost_theirs_signs_in_again_to_get_one(
+    book: IdentityBook,
+) -> None:
+    keeper = rooted(book, "create")
+    with os_user() as person:
+        door = Door(EVERYBODY.access, names={person.name: person.name})
+        alice = visitor("1", person.name)
+        await keeper.admit(door, alice)
+        account_tool("userdel", "--remove", person.name)
+        with pytest.raises(SignInStale):
+            await keeper.recheck(door, alice, person.name)
+        assert (await keeper.admit(door, alice)).name == person.name
+        assert (await keeper.recheck(door, alice, person.name)).name == person.name
+
+
+async def test_who_signed_in_before_the_hub_had_root_signs_in_again(
+    book: IdentityBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Accounts(monkeypatch, alice=1001)
+    await Doorkeeper(HouseRules(), book).admit(EVERYBODY, visitor("1", "alice"))
+    with pytest.raises(SignInStale):
+        await rooted(book, "mapped").recheck(EVERYBODY, visitor("1", "alice"), "alice")
 
 
 async def test_a_book_that_cannot_be_read_asks_to_come_later(
