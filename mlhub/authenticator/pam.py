@@ -57,10 +57,14 @@ class PamMethod(PAMAuthenticator):
 
     async def look_again(self, user: Any, handler: Any) -> Visitor | None:
         """Finds the account as it is now, and whether it may still be used."""
-        if os_accounts.find(user.name) is None:
-            raise SignInRefused(f"The account '{user.name}' of this machine is gone.")
-        await asyncio.to_thread(self._refuse_closed, user.name)
-        return await asyncio.to_thread(self._visitor, user.name)
+        return await asyncio.to_thread(self._still_there, user.name)
+
+    def _still_there(self, name: str) -> Visitor:
+        """Looks where accounts are kept, which may be on the network: a thread waits for it."""
+        if os_accounts.find(name) is None:
+            raise SignInRefused(f"The account '{name}' of this machine is gone.")
+        self._refuse_closed(name)
+        return self._visitor(name)
 
     def _visitor(self, name: str) -> Visitor:
         account = os_accounts.find(name)
