@@ -7,8 +7,9 @@ from typing import Any
 
 from mlhub.authentication_settings import AuthenticationSettings, LocalPasswordSettings, PamSettings
 from mlhub.authenticator.local_password import is_loopback, make_password_file, read_password
+from mlhub.authenticator.names import UnusableLogin, user_name
 from mlhub.authenticator.plan import Plan
-from mlhub.authenticator.rules import HouseRules
+from mlhub.authenticator.rules import NAME_LISTS, HouseRules
 from mlhub.authenticator.secrets_kept import kept_key, read_secret
 from mlhub.core.errors import BadInput
 from mlhub.provider_settings import GoogleSettings, SecretReference
@@ -77,6 +78,7 @@ def make_plan(
     plan = Plan(settings, house, state_dir)
     _check_machine(plan, public_host)
     _check_secrets(plan)
+    _check_names(plan)
     return plan
 
 
@@ -140,6 +142,20 @@ def _check_secrets(plan: Plan) -> None:
         if isinstance(provider, GoogleSettings):
             _check_directory(provider, f"authentication.providers.{name}.directory")
     plan.identity_url()
+
+
+def _check_names(plan: Plan) -> None:
+    for name, provider in plan.settings.providers.items():
+        for key in NAME_LISTS:
+            for person in sorted(getattr(provider, key)):
+                _check_name(person, f"authentication.providers.{name}.{key}")
+
+
+def _check_name(person: str, setting: str) -> None:
+    try:
+        user_name(person)
+    except UnusableLogin as problem:
+        raise BadInput(setting, f"{person!r}: {problem}", "correct the name") from problem
 
 
 def _check_directory(provider: GoogleSettings, setting: str) -> None:

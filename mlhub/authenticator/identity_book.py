@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from mlhub.adapters.sql.schema import History, upgrade
 from mlhub.authenticator.bindings import Binding, Clash, Ground, Identity, decide
+from mlhub.core.errors import BadInput, SchemaMismatch
 
 # The tables' history is their own: the ledger may be in another database, or in the same one.
 HISTORY = History(
@@ -18,6 +19,9 @@ HISTORY = History(
 )
 ONE_WRITER = 0x6D6C_6875_6261_7574  # PostgreSQL's advisory lock of this table: "mlhubaut"
 BUSY_SECONDS = 10
+CONNECT_SECONDS = 5
+SETTING: Final = "authentication.identity_database"
+REMEDY: Final = "write sqlite:////path/to/file.sqlite or postgresql+psycopg://user@host/database"
 
 metadata = sa.MetaData()
 _bindings = sa.Table(
@@ -40,21 +44,24 @@ class IdentitiesUnavailable(Exception):
 class IdentityBook:
     """Binds identities to user names; every method is one transaction and blocks its thread.
 
+    Nothing is connected before the first of them, which brings the table to its newest form.
+
     Args:
         url: SQLAlchemy's address of the database, `sqlite:///...` or `postgresql+psycopg://...`.
 
     Raises:
-        SchemaMismatch: a newer version of mlhub wrote the table.
-        IdentitiesUnavailable: the database cannot be reached.
+        BadInput: it is no such address.
+        IdentitiesUnavailable: by every method, while the database cannot be reached or used.
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
-        try:
-            self._run(lambda connection: upgrade(connection, history=HISTORY))
-        except BaseException:
-            self.close()
-            raise
+        self._address = _checked(url)
+        self._engine = _engine(self._address)
+        self._is_newest = False
+
+    def open(self) -> None:
+        """Makes the table, or brings it to its newest form."""
+        self._run(lambda _connection: None)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -109,30 +116,58 @@ class IdentityBook:
         return self._run(lambda connection: connection.execute(change).rowcount)
 
     def _run(self, step: Callable[[Connection], Result]) -> Result:
-        with _translated(), self._engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ONE_WRITER)))
-            return step(connection)
+        with _translated():
+            if not self._is_newest and (file := _file_of(self._address)):
+                _private_file(file)
+            with self._engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ONE_WRITER)))
+                if not self._is_newest:  # nobody else writes now, so nobody else upgrades either
+                    upgrade(connection, history=HISTORY)
+                result = step(connection)
+            self._is_newest = True
+            return result
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        raise IdentitiesUnavailable(str(error).splitlines()[0]) from error
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError, SchemaMismatch, OSError) as error:
+        raise IdentitiesUnavailable(str(error).partition("\n")[0]) from error
 
 
-def _engine(url: str) -> Engine:
-    address = make_url(url)
+def _checked(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except (sa.exc.ArgumentError, ValueError):  # its text may hold a password
+        raise BadInput(SETTING, "this is no URL of a database", REMEDY) from None
+    backend = address.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise BadInput(SETTING, f"identities cannot be kept in {backend[:40]!r}", REMEDY)
+    return address if backend == "sqlite" else address.set(drivername="postgresql+psycopg")
+
+
+def _engine(address: URL) -> Engine:
     if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True)
-    if address.database and address.database != ":memory:":
-        _private_file(Path(address.database))
+        return sa.create_engine(
+            address, pool_pre_ping=True, hide_parameters=True, connect_args=_patience(address)
+        )
     engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS})
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_immediately)
     return engine
+
+
+def _patience(address: URL) -> dict[str, Any]:
+    """How long PostgreSQL may keep a thread waiting, where the address does not say."""
+    options = {"connect_timeout": CONNECT_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS}s"}
+    return {name: value for name, value in options.items() if name not in address.query}
+
+
+def _file_of(address: URL) -> Path | None:
+    named = address.get_backend_name() == "sqlite" and address.database not in (None, ":memory:")
+    return Path(str(address.database)) if named else None
 
 
 def _private_file(path: Path) -> None:

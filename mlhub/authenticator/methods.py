@@ -10,7 +10,7 @@ from mlhub.authenticator.doorkeeper import Door
 from mlhub.authenticator.github import GitHubMethod
 from mlhub.authenticator.google import GoogleMethod
 from mlhub.authenticator.local_password import LocalPasswordMethod
-from mlhub.authenticator.names import UnusableLogin, user_name
+from mlhub.authenticator.names import user_name
 from mlhub.authenticator.oauth_method import OAuthMethod
 from mlhub.authenticator.oidc import OidcMethod
 from mlhub.authenticator.pam import NAMESPACE as OS_NAMESPACE
@@ -19,7 +19,6 @@ from mlhub.authenticator.plan import Plan
 from mlhub.authenticator.rules import by_user_name
 from mlhub.authenticator.secrets_kept import read_secret
 from mlhub.authenticator.visitors import Visitor
-from mlhub.core.errors import BadInput
 from mlhub.provider_settings import AccessSettings
 
 PROVIDERS: Mapping[str, type[OAuthMethod]] = {
@@ -86,11 +85,7 @@ def _form(plan: Plan, parent: Configurable) -> dict[str, Method]:
 
 
 def doors_of(plan: Plan, methods: Mapping[str, Method]) -> dict[str, Door]:
-    """Makes the door of each method.
-
-    Raises:
-        BadInput: a rule names somebody by what can be no login.
-    """
+    """Makes the door of each method; `make_plan` has seen that every name in a rule is one."""
     allies = frozenset({OS_NAMESPACE} if plan.house.os_users == "existing" else ())
     doors = {}
     for name, method in methods.items():
@@ -107,11 +102,7 @@ def _provider_door(method: OAuthMethod, allies: frozenset[str]) -> Door:
     settings = method.settings
 
     def rule(name: str) -> str:
-        try:
-            return user_name(method.user_name_rule(name))
-        except UnusableLogin as problem:
-            where = f"authentication.providers.{method.method}"
-            raise BadInput(where, f"{name!r}: {problem}", "correct the name") from problem
+        return user_name(method.user_name_rule(name))
 
     names = {method.user_name_rule(login): user for login, user in settings.names.items()}
     access = by_user_name(settings, rule)

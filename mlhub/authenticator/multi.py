@@ -65,11 +65,13 @@ class MultiAuthenticator(Authenticator):
         return [m for m in self.methods.values() if isinstance(m, OAuthMethod)]
 
     def check_allow_config(self) -> None:
-        """Stops the start where the hub's own settings would pass the rules of mlhub.yaml by.
+        """Stops the start where what is set cannot hold; the hub calls it before anybody comes.
 
         Raises:
-            BadInput: one of them is set.
+            BadInput: one of the hub's own settings would pass the rules of mlhub.yaml by, or the
+                identities are to be kept where they cannot be.
         """
+        _ = self.doors, self.doorkeeper  # made now, for what is wrong with them to be said now
         for name in BYPASSES:
             if getattr(self, name):
                 raise BadInput(
@@ -102,6 +104,8 @@ class MultiAuthenticator(Authenticator):
             visitor = await method.identify(handler, data)
             admitted = await self.doorkeeper.admit(self.doors[method.method], visitor)
         except SignInRefused as refused:
+            if isinstance(refused.__cause__, IdentitiesUnavailable):
+                self.log.error("The identities: %s", printable(refused.__cause__, 300))
             name = method.method if method else "form"
             audit.refused(self.log, name, visitor, reason=refused.reason, remote=remote)
             raise RefusedError(refused) from refused

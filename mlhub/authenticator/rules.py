@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from mlhub.authenticator.visitors import Visitor
 from mlhub.provider_settings import AccessSettings
@@ -25,14 +26,16 @@ class HouseRules:
     system_accounts: frozenset[str] = frozenset()
 
 
+NAME_LISTS: Final = ("allowed_users", "blocked_users", "admin_users")
+
+
 def by_user_name(access: AccessSettings, user_name: Callable[[str], str]) -> AccessSettings:
     """Lets rules name people by their login as well as by the user name made of it."""
 
     def both(names: frozenset[str]) -> frozenset[str]:
         return names | {user_name(name) for name in names}
 
-    lists = ("allowed_users", "blocked_users", "admin_users")
-    return access.model_copy(update={key: both(getattr(access, key)) for key in lists})
+    return access.model_copy(update={key: both(getattr(access, key)) for key in NAME_LISTS})
 
 
 def refusal(access: AccessSettings, visitor: Visitor, name: str) -> str | None:

@@ -102,6 +102,12 @@ REFUSED = {
         "authentication.os_users",
         "'create' needs",
     ),
+    "a name that nobody can have": (
+        {"providers": {"idp": OIDC | {"admin_users": ["ali\x07ce"]}}},
+        {},
+        "authentication.providers.idp.admin_users",
+        "control characters",
+    ),
     "no method and nobody": ({}, {"person": None}, "authentication", "nobody could sign in"),
 }
 
@@ -189,6 +195,15 @@ def test_a_setting_of_the_hub_that_passes_the_rules_by_stops_the_start(
     with pytest.raises(BadInput) as error:
         MultiAuthenticator(config=c).check_allow_config()
     assert error.value.field == f"c.Authenticator.{name}"
+
+
+def test_identities_where_none_can_be_kept_stop_the_start_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_IDENTITIES", "mysql://mlhub@db/mlhub")
+    c, _plan = configured(tmp_path, PROVIDER | {"identity_database": {"env": "TEST_IDENTITIES"}})
+    with pytest.raises(BadInput, match="cannot be kept in 'mysql'"):
+        MultiAuthenticator(config=c).check_allow_config()
 
 
 def test_an_own_key_for_the_hubs_secrets_is_used(

@@ -1,6 +1,7 @@
 """From a visitor to a user: the whole way, on a real identity book."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -269,9 +270,34 @@ async def test_who_signed_in_before_the_hub_had_root_signs_in_again(
 async def test_a_book_that_cannot_be_read_asks_to_come_later(
     keeper: Doorkeeper, book: IdentityBook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    await keeper.admit(EVERYBODY, visitor("1", "alice"))
     book.close()
     (tmp_path / "identities.sqlite").unlink()
     (tmp_path / "identities.sqlite").mkdir()
     with pytest.raises(SignInRefused, match="Try again in a minute") as refused:
         await keeper.admit(EVERYBODY, visitor("1", "alice"))
     assert (refused.value.code, refused.value.retry_after) == (503, 60)
+
+
+@pytest.fixture
+def silent_database() -> Iterator[str]:
+    """A PostgreSQL that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"postgresql+psycopg://mlhub@127.0.0.1:{server.getsockname()[1]}/mlhub"
+
+
+async def test_while_the_database_is_silent_the_hub_goes_on_and_tells_who_comes(
+    silent_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlhub.authenticator.identity_book.CONNECT_SECONDS", 2)
+    book = IdentityBook(silent_database)
+    keeper = Doorkeeper(HouseRules(), book)
+    coming = asyncio.ensure_future(keeper.admit(EVERYBODY, visitor("1", "alice")))
+    turns = 0
+    while not coming.done():
+        await asyncio.wait({coming}, timeout=0.05)
+        turns += 1
+    with pytest.raises(SignInRefused, match="Try again in a minute"):
+        await coming
+    assert turns > 10
+    book.close()

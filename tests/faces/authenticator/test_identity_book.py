@@ -19,7 +19,7 @@ from mlhub.authenticator.identity_book import (
     IdentityBook,
     metadata,
 )
-from mlhub.core.errors import SchemaMismatch
+from mlhub.core.errors import BadInput
 from tests.adapters.postgres import Postgres, running_postgres
 
 GITHUB = "https://github.com"
@@ -47,6 +47,14 @@ def book(url: str) -> Iterator[IdentityBook]:
     book = IdentityBook(url)
     yield book
     book.close()
+
+
+def open_once(url: str) -> None:
+    book = IdentityBook(url)
+    try:
+        book.open()
+    finally:
+        book.close()
 
 
 def test_a_binding_lasts_over_a_restart(url: str) -> None:
@@ -102,7 +110,7 @@ def by_hand(url: str) -> Iterator[sa.Engine]:
 
 
 def test_the_migrations_make_the_table_that_the_queries_use(url: str, by_hand: sa.Engine) -> None:
-    IdentityBook(url).close()
+    open_once(url)
     options = {"version_table": HISTORY.version_table, "compare_type": True}
     with by_hand.connect() as connection:
         assert (
@@ -138,12 +146,12 @@ def test_identities_from_before_the_migrations_keep_every_name(
 def test_identities_of_a_newer_version_are_refused_and_left_alone(
     url: str, by_hand: sa.Engine
 ) -> None:
-    IdentityBook(url).close()
+    open_once(url)
     with by_hand.begin() as connection:
         head = current(connection, history=HISTORY)
         connection.exec_driver_sql(f"UPDATE {HISTORY.version_table} SET version_num = '9999'")
-    with pytest.raises(SchemaMismatch, match=rf"identities has .*9999.*{head}.*Install"):
-        IdentityBook(url)
+    with pytest.raises(IdentitiesUnavailable, match=rf"identities has .*9999.*{head}.*Install"):
+        open_once(url)
     with by_hand.begin() as connection:
         assert current(connection, history=HISTORY) == "9999"
 
@@ -154,10 +162,8 @@ def test_an_upgrade_that_fails_leaves_the_former_schema_whole(url: str, by_hand:
         connection.exec_driver_sql(ALICE)
         # A view by that name: the second revision wants to drop a table.
         connection.exec_driver_sql("CREATE VIEW mlhub_identities_schema AS SELECT 1")
-    with pytest.raises(
-        (IdentitiesUnavailable, sa.exc.ProgrammingError), match="mlhub_identities_schema"
-    ):
-        IdentityBook(url)
+    with pytest.raises(IdentitiesUnavailable, match="mlhub_identities_schema"):
+        open_once(url)
     with by_hand.begin() as connection:
         assert current(connection, history=HISTORY) == "0001"
         assert connection.exec_driver_sql("SELECT * FROM mlhub_identities").all()
@@ -165,7 +171,8 @@ def test_an_upgrade_that_fails_leaves_the_former_schema_whole(url: str, by_hand:
 
 def test_many_that_open_an_empty_database_at_once_make_one_table(url: str) -> None:
     with ThreadPoolExecutor(6) as pool:
-        books = list(pool.map(lambda _number: IdentityBook(url), range(6)))
+        books = [IdentityBook(url) for _number in range(6)]
+        list(pool.map(IdentityBook.open, books))
     assert books[0].bind(Identity(GITHUB, "1"), "alice") == books[5].of(Identity(GITHUB, "1"))
     for book in books:
         book.close()
@@ -175,7 +182,7 @@ def test_the_ledger_may_be_in_the_same_database(url: str, by_hand: sa.Engine) ->
     with by_hand.begin() as connection:
         upgrade(connection)
         ledgers = current(connection)
-    IdentityBook(url).close()
+    open_once(url)
     with by_hand.begin() as connection:
         assert current(connection) == ledgers
         upgrade(connection)
@@ -187,6 +194,7 @@ def test_a_locked_database_is_said_to_be_unavailable(
     monkeypatch.setattr("mlhub.authenticator.identity_book.BUSY_SECONDS", 0.1)
     path = tmp_path / "identities.sqlite"
     book = IdentityBook(f"sqlite:///{path}")
+    book.open()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(IdentitiesUnavailable, match="locked"):
@@ -197,11 +205,28 @@ def test_a_locked_database_is_said_to_be_unavailable(
     book.close()
 
 
+@pytest.mark.parametrize("url", ["", "word-with-a-secret", "mysql://u:a-secret@db/mlhub"])
+def test_what_is_no_place_for_identities_is_refused_before_anything_connects(url: str) -> None:
+    with pytest.raises(BadInput, match=r"authentication\.identity_database") as caught:
+        IdentityBook(url)
+    assert "a-secret" not in str(caught.value)
+    assert "postgresql+psycopg://" in caught.value.remedy
+
+
+def test_a_place_that_cannot_be_written_is_said_at_the_first_use(tmp_path: Path) -> None:
+    book = IdentityBook(f"sqlite:///{tmp_path}/nowhere/identities.sqlite")
+    with pytest.raises(IdentitiesUnavailable, match="No such file or directory"):
+        book.of(Identity(GITHUB, "1"))
+    (tmp_path / "nowhere").mkdir()
+    assert book.of(Identity(GITHUB, "1")) is None
+    book.close()
+
+
 def test_the_file_is_closed_to_other_os_users(tmp_path: Path) -> None:
     path = tmp_path / "identities.sqlite"
     before = os.umask(0)
     try:
-        IdentityBook(f"sqlite:///{path}").close()
+        open_once(f"sqlite:///{path}")
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o600
