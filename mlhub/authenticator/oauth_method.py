@@ -1,6 +1,7 @@
 """What the providers share: oauthenticator's flow, with our names, errors and addresses."""
 
 import json
+from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +25,11 @@ class ProviderSilent(Exception):
     """The provider did not answer, or not as one that works."""
 
 
-class OAuthMethod(OAuthenticator):
+class _AbstractWithTraits(ABCMeta, type(OAuthenticator)):
+    """Makes a class that has both traits and abstract methods."""
+
+
+class OAuthMethod(OAuthenticator, metaclass=_AbstractWithTraits):
     """One provider on the sign-in page; subclasses say where its facts are."""
 
     method = Unicode(help="The provider's key in the settings; also the prefix of its addresses.")
@@ -40,17 +45,17 @@ class OAuthMethod(OAuthenticator):
         return self.settings.label or self.login_service
 
     @property
+    @abstractmethod
     def namespace(self) -> str:
         """Within which this provider's ids are unique."""
-        raise NotImplementedError
 
+    @abstractmethod
     def subject_of(self, facts: Mapping[str, Any]) -> object:
         """Finds the stable id in what the provider says of a person."""
-        raise NotImplementedError
 
+    @abstractmethod
     def login_of(self, facts: Mapping[str, Any]) -> object:
         """Finds the login in what the provider says of a person."""
-        raise NotImplementedError
 
     def groups_in(self, tokens: Mapping[str, Any]) -> object:
         """Finds the names of the groups in what was fetched."""
