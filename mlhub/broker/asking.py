@@ -39,6 +39,7 @@ class Asked:
     policy: Policy
     new_id: Callable[[], str]
     refusal: Refusal
+    starts: bool = False
 
 
 def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Changes]:
@@ -186,8 +187,11 @@ def _queued(
     joined = Changes(claims=(claim,))
     name = asked.ask.flavor
     granted = admit(
-        ledger.apply(joined), asked.inventory, asked.policy, name, now, asked.new_id, claim.id
-    )
+        ledger.apply(joined), asked.inventory, asked.policy, name, now, asked.new_id,
+        "" if asked.starts else claim.id,
+    )  # fmt: skip
+    if asked.starts:
+        granted = _start_asked(granted, claim.id, now)
     decided = next((row for row in granted.claims if row.id == claim.id), claim)
     if decided.waiting and not asked.ask.wait:
         refused, changes = _refused(asked, _full(asked, ledger, now), now)
@@ -195,6 +199,15 @@ def _queued(
         return refused, replace(granted, claims=others) + changes
     record = () if not decided.waiting else (_record(now, "queued", decided, name),)
     return decided, joined + granted + Changes(audit=record)
+
+
+def _start_asked(granted: Changes, claim_id: str, now: datetime) -> Changes:
+    """The grants, with one of them being started by who asked: nobody else does so at once."""
+    leases = (
+        replace(row, start_asked_at=now, starts=1) if row.claim_id == claim_id else row
+        for row in granted.leases
+    )
+    return replace(granted, leases=tuple(leases))
 
 
 def _since(ask: Ask, former: Claim | None, now: datetime) -> datetime:

@@ -83,10 +83,16 @@ class Broker:
 
         return await self.store.update(within)
 
-    async def claim(self, ask: Ask, key: str) -> Decision:
+    async def claim(self, ask: Ask, key: str, *, starts: bool = False) -> Decision:
         """Decide an ask: granted now, queued if it may wait, or denied with the reason.
 
         The same key always means the same claim: a repeat is told how that claim stands.
+
+        Args:
+            ask: what is asked for.
+            key: names the claim.
+            starts: the caller starts the server itself in a moment; where it does not, because it
+                is cut short, the sweep does, as for one who has waited.
 
         Raises:
             Conflict: the key was used for another ask.
@@ -94,7 +100,7 @@ class Broker:
         inventory = await self.hardware.inventory()
         await self._look_after(ask)
         with self.refusals.refusal() as refusal:
-            asked = Asked(ask, key, inventory, self.policy, self.new_id, refusal)
+            asked = Asked(ask, key, inventory, self.policy, self.new_id, refusal, starts)
             claim = await self.transact(lambda ledger, now: take_down(asked, ledger, now))
         decision = await self.standing(claim)
         if not claim.told:

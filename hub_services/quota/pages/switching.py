@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from hub_services.quota.problems import Problem
 from hub_services.quota.service import Service
 from mlhub.broker.ports import ServerState
 from mlhub.core.claims import Claim
+from mlhub.core.decisions import Granted, Reason
 from mlhub.core.errors import BadInput, HubRefused, HubUnavailable, NotFound
 from mlhub.core.leases import Lease, LeaseStatus, Target
 from mlhub.profiles import GpuAsk, instead, read_profiles
@@ -23,6 +25,10 @@ CPU: Final = "none"  # as the form calls it
 STOP_PATIENCE: Final = 30.0  # seconds that a server may take to stop
 UNTOUCHED: Final = "Nothing was changed: your server is as it was."
 STOPPED: Final = "Your server was stopped, and nothing was started: pick in its form what to start."
+FOLLOWS: Final = "It starts with its GPU by itself then."
+LIMITS: Final = frozenset(
+    {Reason.DEVICE_LIMIT, Reason.MEMORY_LIMIT, Reason.SERVER_LIMIT, Reason.GROUP_LIMIT}
+)  # what one may hold less of once a server has stopped
 
 
 def to_be_had(flavor: FlavorView, count: int) -> bool:
@@ -49,25 +55,87 @@ class Switch(Form):
 
     A server that runs is stopped for it only where the form says ``stop=yes``, and where there is
     something to start it with; else its owner is asked, or told why not. Who is refused the other
-    GPU keeps the place that they have.
+    GPU keeps the place that they have. The GPU is the visitor's own before anything is stopped, so
+    that the sweep starts the server with it where the process ends on the way.
     """
 
     async def does(self, claim_id: str) -> None:
         """Do it, and go to the server; to its form where it has to be picked there."""
+        if self.service.closing.is_set():
+            text = f"mlhub is being restarted: try again in a moment. {UNTOUCHED}"
+            raise Problem(503, "closing", text, "Not started", retry_after=5)
         claim = await self._own(claim_id)
         names, flavor = (claim.ask.user, claim.ask.server), self.get_body_argument("flavor", "")
         if not flavor and await self._started(claim):
             return self.redirect(self.server_url(*names), status=303)
         options = await self._options(claim, flavor, UNTOUCHED)
-        if options is not None and await self._state(claim) is not ServerState.ABSENT:
-            if self.get_body_argument("stop", "") != "yes":
-                return self.back_to(f"waiting/{claim_id}?instead={quote(flavor[:100] or 'mine')}")
-            await self._stop(claim)
-            options = await self._options(await self._own(claim_id), flavor, STOPPED)
         if options is None:
             return self.redirect(self.spawn_url(*names), status=303)
-        await self._start(claim, options)
+        runs = await self.service.broker.hub.state(*names) is not ServerState.ABSENT
+        if runs and self.get_body_argument("stop", "") != "yes":
+            return self.back_to(f"waiting/{claim_id}?instead={quote(flavor[:100] or 'mine')}")
+        await self._switch(claim, flavor, options, runs=runs)
         return self.redirect(self.server_url(*names), status=303)
+
+    async def _switch(
+        self, claim: Claim, flavor: str, options: Mapping[str, Any], *, runs: bool
+    ) -> None:
+        """Have what the server needs, stop what runs, and start it."""
+        kept = await self._keep(claim, flavor, options, runs=runs)
+        if runs:
+            await self._stop(claim, kept)
+        if runs and not kept:
+            fresh = await self._options(await self._own(claim.id), flavor, STOPPED)
+            options = options if fresh is None else fresh
+        # Where it had to be stopped first, the spawner's own claim wrote down what was refused.
+        first = kept is None and flavor != CPU
+        try:
+            await self.service.broker.hub.start(
+                claim.ask.user, claim.ask.server, json.dumps(options)
+            )
+        except (HubRefused, HubUnavailable) as error:
+            if await self._state(claim) not in {ServerState.ABSENT, None}:
+                return  # it was started meanwhile, by the queue or in another tab
+            done = "was stopped, and the other was not started" if runs else "was not started"
+            text = f"Your server {done}: {error} {await self._left(claim.id, kept)}"
+            raise Problem(409, "not-started", text, "Not started", recorded=first) from error
+
+    async def _keep(
+        self, claim: Claim, flavor: str, options: Mapping[str, Any], *, runs: bool
+    ) -> Lease | None:
+        """The lease that the server is to start on, which waits for it whatever happens.
+
+        It is None for a start without a GPU, and where a limit is in the way until the server
+        that runs has given back what it holds.
+
+        Raises:
+            Problem: the GPU is refused, and nothing was touched.
+        """
+        broker = self.service.broker
+        if not flavor:
+            turn = await self._turn(claim, UNTOUCHED)
+            return await broker.postpone(turn.id) if runs else turn
+        if flavor == CPU:
+            return None
+        ask = replace(
+            claim.ask, flavor=flavor, wait=False, groups=self.who.groups,
+            options=json.dumps(options),
+        )  # fmt: skip
+        decision = await broker.claim(ask, broker.new_id(), starts=True)
+        if isinstance(decision, Granted):
+            return decision.lease
+        if runs and decision.reason in LIMITS and await self._holds(claim):
+            return None
+        text = f"{getattr(decision, 'message', '')} {UNTOUCHED}"
+        raise Problem(409, "not-granted", text, "Not started", recorded=True)
+
+    async def _holds(self, claim: Claim) -> bool:
+        """Whether the claim's server runs on a GPU."""
+        leases = (await self.service.broker.store.snapshot()).leases.values()
+        return any(
+            row.ask.holder == claim.ask.holder and row.status is LeaseStatus.ACTIVE
+            for row in leases
+        )
 
     async def _own(self, claim_id: str) -> Claim:
         """The visitor's claim.
@@ -118,41 +186,41 @@ class Switch(Form):
         lease = (await self.service.broker.store.snapshot()).leases.get(claim.lease_id)
         return lease is not None and lease.status is LeaseStatus.ACTIVE
 
-    async def _stop(self, claim: Claim) -> None:
-        """Have the server stopped, and wait until it is.
+    async def _stop(self, claim: Claim, kept: Lease | None) -> None:
+        """Have the server stopped, and wait until it is, also while the hub does not say.
 
         Raises:
-            Problem: it takes too long.
+            Problem: it takes too long, or the hub does not do it; it says what comes now.
         """
-        await self.service.broker.hub.stop(claim.ask.user, claim.ask.server)
+        left = FOLLOWS if kept else "Go back and try again in a moment."
+        try:
+            await self.service.broker.hub.stop(claim.ask.user, claim.ask.server)
+        except (HubRefused, HubUnavailable) as error:
+            text = f"Your server was asked to stop, and may still run: {error} {left}"
+            raise Problem(503, "not-stopped", text, "Not stopped", retry_after=10) from error
         until = time.monotonic() + STOP_PATIENCE
-        while await self._state(claim) is not ServerState.ABSENT:
+        while (state := await self._state(claim)) is not ServerState.ABSENT:
             if time.monotonic() > until:
-                text = "Your server is still stopping. Go back and try again in a moment."
+                said = "is still stopping" if state else "was stopped; JupyterHub does not answer"
+                text = f"Your server {said}. {left}"
                 raise Problem(503, "still-stopping", text, "Still stopping", retry_after=10)
             await asyncio.sleep(0.5)
 
-    async def _state(self, claim: Claim) -> ServerState:
-        return await self.service.broker.hub.state(claim.ask.user, claim.ask.server)
-
-    async def _start(self, claim: Claim, options: Mapping[str, Any]) -> None:
+    async def _state(self, claim: Claim) -> ServerState | None:
+        """How the claim's server stands; None where the hub does not say."""
         try:
-            await self.service.broker.hub.start(
-                claim.ask.user, claim.ask.server, json.dumps(options)
-            )
-        except (HubRefused, HubUnavailable) as error:
-            if await self._state(claim) is not ServerState.ABSENT:
-                return  # it was started meanwhile, by the queue or in another tab
-            text = f"Your server was not started: {error} {await self._left(claim.id)}"
-            raise Problem(409, "not-started", text, "Not started") from error
+            return await self.service.broker.hub.state(claim.ask.user, claim.ask.server)
+        except (HubRefused, HubUnavailable):
+            return None
 
-    async def _left(self, claim_id: str) -> str:
-        """What the visitor still has of their claim, in words."""
-        claim = await self._own(claim_id)
-        if claim.waiting:
+    async def _left(self, claim_id: str, kept: Lease | None) -> str:
+        """What the visitor still has, in words."""
+        if (await self._own(claim_id)).waiting:
             return "You keep your place in the queue."
-        held = claim.lease_id in (await self.service.broker.store.snapshot()).leases
-        return "The GPU is still kept for you: go back and try again." if held else ""
+        leases = (await self.service.broker.store.snapshot()).leases
+        if kept is None or kept.id not in leases:
+            return ""
+        return "The GPU is still kept for you, and the start is tried again by itself: see My GPUs."
 
 
 def _not(kind: str, why: str, so_far: str) -> Problem:
