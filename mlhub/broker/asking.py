@@ -230,7 +230,8 @@ def _full(asked: Asked, ledger: Ledger, now: datetime) -> Denied:
     with_probe = ledger.apply(Changes(claims=(probe,)))
     coming = queue_forecasts(with_probe, asked.inventory, asked.policy, name, now).get("")
     have = supply(ledger, asked.inventory, asked.policy, name, now)
-    return no_room(asked.ask, flavor, have, len(ledger.waiting(name)), coming, now)
+    ahead = sum(row.priority >= probe.priority for row in ledger.waiting(name))
+    return no_room(asked.ask, flavor, have, ahead, coming, now)
 
 
 def _refused(asked: Asked, denied: Denied, now: datetime) -> tuple[Claim, Changes]:

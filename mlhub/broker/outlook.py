@@ -8,9 +8,10 @@ from typing import Final
 
 from mlhub.broker.hardware import Hardware
 from mlhub.broker.ports import Clock
-from mlhub.core.admission import flavor_of, queue_forecasts, standing, supply
+from mlhub.core.admission import flavor_of, judge, queue_forecasts, standing, supply
 from mlhub.core.claims import Claim
 from mlhub.core.decisions import Forecast, Queued
+from mlhub.core.devices import Flavor
 from mlhub.core.ledger import Ledger
 from mlhub.core.policy import Policy
 from mlhub.core.queue import ordered
@@ -47,11 +48,15 @@ class Outlook:
 
     def place_of(self, claim: Claim, ledger: Ledger) -> Queued:
         """What the owner of a waiting claim is told."""
-        line = self.line(claim.ask.flavor, ledger)
-        flavor = flavor_of(self.policy, self.hardware.last(), claim.ask.flavor)
+        line, inventory = self.line(claim.ask.flavor, ledger), self.hardware.last()
+        name, unread, now = claim.ask.flavor, inventory.unread, self.now(ledger)
+        flavor = flavor_of(self.policy, inventory, name)
+        denied = judge(ledger, inventory, self.policy, claim.ask, now) if claim.blocked else None
+        # What was not seen yet may well be there, and in order.
         return standing(
-            claim, flavor, position=line.places[claim.id], coming=line.forecasts.get(claim.id),
-            open_units=line.units, now=self.now(ledger),
+            claim, flavor or (Flavor(name, name) if unread else None),
+            position=line.places[claim.id], coming=line.forecasts.get(claim.id),
+            open_units=1 if unread else line.units, now=now, denied=None if unread else denied,
         )  # fmt: skip
 
     def line(self, flavor: str, ledger: Ledger) -> Line:

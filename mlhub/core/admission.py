@@ -199,13 +199,22 @@ def pressure(
 def standing(
     claim: Claim, flavor: Flavor | None, *,
     position: int, coming: Forecast | None, open_units: int, now: datetime,
+    denied: Denied | None = None,
 ) -> Queued:  # fmt: skip
-    """What a waiting claim is told: its place, when, and why it waits."""
+    """What a waiting claim is told: its place, when, and why it waits.
+
+    `denied` is why it is passed over whatever is free. A flavor that is None is no longer there.
+    """
     label = flavor.display_name if flavor else claim.ask.flavor
     reason = Reason.BEHIND_OTHERS if position > 1 else Reason.NO_CAPACITY
-    if open_units == 0:
+    text = _place_text(position, label, coming, now)
+    if flavor is None:
+        reason, text = Reason.UNKNOWN_FLAVOR, f"{label} is no longer offered: leave the queue."
+    elif denied:
+        reason, text = denied.reason, denied.message
+    elif open_units == 0:
         reason = Reason.OUT_OF_SERVICE
-    text = claim.blocked or _place_text(position, label, coming, now)
+        text = f"Every {label} is out of service now; you are {ordinal(position)} in its queue."
     return Queued(claim, position, coming, reason, text)
 
 
@@ -217,9 +226,12 @@ def _place_text(position: int, label: str, coming: Forecast | None, now: datetim
 
 
 def no_room(
-    ask: Ask, flavor: Flavor, have: Supply, waiting: int, coming: Forecast | None, now: datetime
+    ask: Ask, flavor: Flavor, have: Supply, ahead: int, coming: Forecast | None, now: datetime
 ) -> Denied:
-    """The refusal of an ask that does not want to wait, when it would have to."""
+    """The refusal of an ask that does not want to wait, when it would have to.
+
+    `ahead` is how many of those who wait it would be behind.
+    """
     units = sum(device.shares for device in have.devices)
     free = sum(free_units(have.devices, have.taken).values())
     if units == 0:
@@ -227,10 +239,10 @@ def no_room(
         return Denied(Reason.OUT_OF_SERVICE, text, limit=0, used=0, unit="GPUs")
     state = f"All {units} {flavor.display_name} are in use" if not free else (
         f"{free} of {units} {flavor.display_name} are free, not {ask.count} on one node"
-        if free < ask.count or not waiting else f"{free} of {units} {flavor.display_name} are kept "
+        if free < ask.count or not ahead else f"{free} of {units} {flavor.display_name} are kept "
         "for those who wait"
     )  # fmt: skip
     about = f", {format_wait(coming.expected - now)}" if coming else ""
-    text = f"{state}; you would be {ordinal(waiting + 1)} in the queue{about}."
+    text = f"{state}; you would be {ordinal(ahead + 1)} in the queue{about}."
     retry = coming.expected if coming else None
     return Denied(Reason.NO_CAPACITY, text, units, units - free, "GPUs", retry)

@@ -29,10 +29,10 @@ def impossible(ask: Ask, flavor: Flavor, most: float) -> Denied | None:
     """The refusal of an ask for more than one claim can ever get, or None."""
     if ask.count <= most:
         return None
-    text = (
+    text = f"There is no {flavor.display_name} here now." if not most else (
         f"You asked for {plural(ask.count, 'GPU')} of {flavor.display_name}; "
         f"one server can have at most {most} of them."
-    )
+    )  # fmt: skip
     return Denied(Reason.TOO_MANY, text, limit=int(most), used=ask.count, unit="GPUs")
 
 
