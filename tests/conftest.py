@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.parts import need_root, running_chromium
 from tests.people import Person, os_user
 from tests.running import Stack, running_stack
-
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP mlhub.test 127.0.0.1",
-]
 
 
 def pytest_configure() -> None:
     """Ctrl-C works in what the tests start, even where a shell began them in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests with the mark `root` are for root alone."""
+    if item.get_closest_marker("root"):
+        need_root()
 
 
 @pytest.fixture(scope="session")
@@ -65,15 +60,9 @@ def bob() -> Iterator[Person]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A browser for a module without `async` tests: its driver keeps an event loop of its own."""
-    found = os.environ.get("MLHUB_CHROMIUM") or shutil.which("chromium")
-    if found is None:
-        text = "Chromium is missing (Debian's package chromium, or name one in MLHUB_CHROMIUM)"
-        pytest.fail(text) if os.environ.get("CI") == "true" else pytest.skip(text)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM_FLAGS)
+    """A browser for a module without `async` tests."""
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 import secrets
 import subprocess
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
+from tests.parts import need_root
 from tests.waiting import wait_until
 
 PASSWD_FILE_IS_LOCKED = 1
@@ -54,13 +53,6 @@ class Person:
         )
 
 
-def require_root() -> None:
-    """Ends a test that must act as several OS users but is not root; a failure in CI."""
-    if os.geteuid() != 0:
-        text = "this test acts as several OS users and needs root"
-        pytest.fail(text) if os.environ.get("CI") == "true" else pytest.skip(text)
-
-
 @contextmanager
 def os_user(stem: str = "person") -> Iterator[Person]:
     """Makes an OS user with a private home; removes both, and their processes, at the end.
@@ -68,7 +60,7 @@ def os_user(stem: str = "person") -> Iterator[Person]:
     Args:
         stem: What the name begins with; some letters are added so that it is nobody's yet.
     """
-    require_root()
+    need_root()
     name, password = f"{stem}-{secrets.token_hex(2)}", secrets.token_urlsafe(15)
     account_tool("useradd", "--create-home", "-K", "HOME_MODE=0700", "--shell", "/bin/bash", name)
     try:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 DEADLINE = 20.0
 SLEEP = ("sleep", "120")
 KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -80,11 +78,3 @@ def runs(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
-
-
-def need_root() -> None:
-    """For tests that act as several OS users."""
-    if os.geteuid() == 0:
-        return
-    text = "this test needs root, to start processes of another OS user"
-    pytest.fail(text) if os.environ.get("CI") == "true" else pytest.skip(text)

@@ -16,7 +16,7 @@ from mlhub.adapters.processes import ProcessObserver, ProcessTable
 from mlhub.adapters.processes.ender import send
 from mlhub.core.leases import Lease
 from mlhub.core.lifecycle import Presence
-from tests.adapters.running import line_of, need_root, running, runs, tell, until
+from tests.adapters.running import line_of, running, runs, tell, until
 from tests.core.making import lease
 
 REPOSITORY = Path(__file__).parents[2]
@@ -174,7 +174,6 @@ async def test_a_table_that_hangs_makes_holders_unknown_and_answers_again_later(
 
 @pytest.mark.root
 async def test_a_holder_of_another_os_user_is_seen_and_known_by_name(observer):
-    need_root()
     with running(lease="L1", user="nobody", group="nogroup") as process:
         assert await seen(observer, held("L1")) is Presence.THERE
         assert observer.table.owner(process.pid) == ("nobody", "L1")
@@ -182,7 +181,6 @@ async def test_a_holder_of_another_os_user_is_seen_and_known_by_name(observer):
 
 @pytest.mark.root
 def test_without_rights_a_holder_is_seen_by_its_number_and_its_environment_is_not():
-    need_root()
     with running(lease="L1") as process:
         told = as_nobody(
             f"""
@@ -198,7 +196,6 @@ def test_without_rights_a_holder_is_seen_by_its_number_and_its_environment_is_no
 
 @pytest.mark.root
 def test_a_holder_that_the_system_hides_is_unknown_and_never_gone():
-    need_root()
     with running(lease="L1") as process:
         told = as_nobody(
             f"""
@@ -328,8 +325,8 @@ def test_neither_the_observer_itself_nor_those_above_it_are_ever_ended():
         assert [line_of(parent) for _ in range(3)] == ["alive -15", "parent 0", "spared"]
 
 
+@pytest.mark.root
 async def test_only_the_owners_processes_hold_a_lease_or_are_ended_with_it():
-    need_root()
     observer = ProcessObserver(SystemClock(), grace_s=0.3, uid_of=lambda user: os.getuid())
     try:
         with running("setpriv", "--reuid=65534", "sleep", "60", lease="L9") as foreign:

@@ -2,13 +2,10 @@
 
 import asyncio
 import contextlib
-import os
 import subprocess
 import sys
-import tempfile
 import threading
 import traceback
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +17,7 @@ from mlhub.core.errors import LedgerUnavailable
 from mlhub.core.ledger import Changes
 from tests.adapters.deciding import does, note
 from tests.core.making import claim
+from tests.parts import small_disk
 
 
 @contextlib.contextmanager
@@ -128,21 +126,6 @@ async def test_a_database_that_may_not_grow_keeps_what_it_has(sqlite_url, opened
     assert len(await audited(store)) == kept + 1
 
 
-@pytest.fixture
-def small_disk():
-    """A file system of two megabytes."""
-    with tempfile.TemporaryDirectory() as mounted:
-        tried = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mounted],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if tried.returncode:
-            text = f"a small disk is missing; only root may mount one: {tried.stderr.strip()}"
-            pytest.fail(text) if os.environ.get("CI") == "true" else pytest.skip(text)
-        yield Path(mounted)
-        subprocess.run(["umount", "--lazy", mounted], check=True)
-
-
 @contextlib.contextmanager
 def ballast(disk):
     """Half of the small disk is taken by something else for a while."""
@@ -153,13 +136,14 @@ def ballast(disk):
 
 
 @pytest.mark.root
-async def test_a_full_disk_is_an_error_until_there_is_room_again(small_disk, opened):
-    store = await opened(f"sqlite:///{small_disk}/ledger.sqlite")
-    with ballast(small_disk):
-        kept = await fill(store)
-        assert len(await audited(store)) == kept > 0
-    await store.update(does(audit=[note("there is room again")]))
-    assert len(await audited(store)) == kept + 1
+async def test_a_full_disk_is_an_error_until_there_is_room_again(tmp_path, opened):
+    with small_disk(tmp_path, 2) as disk:
+        store = await opened(f"sqlite:///{disk}/ledger.sqlite")
+        with ballast(disk):
+            kept = await fill(store)
+            assert len(await audited(store)) == kept > 0
+        await store.update(does(audit=[note("there is room again")]))
+        assert len(await audited(store)) == kept + 1
 
 
 async def test_a_missing_directory_is_named(tmp_path, clock):

@@ -91,7 +91,6 @@ def test_nothing_is_written_through_a_link_in_a_files_place(home: Path, tmp_path
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a home of another user")
 def test_another_users_home_is_not_touched(home: Path) -> None:
     os.chown(home, 12345, 12345)
     with pytest.raises(seed.SeedError, match="another user"):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -17,6 +21,13 @@ FLAVOR = "a100-80gb-pcie"
 GPUS = {"nodes": [{"gpus": [{"model": "NVIDIA A100 80GB PCIe", "count": 1, "memory": "80 GiB"}]}]}
 OPTIONS = {"profile": "python", "gpu": FLAVOR, "count": "1"}
 RIGHT_S = 90.0
+
+
+def one_gpu(home: Path) -> Path:
+    """A file that says what the driver shows: one GPU."""
+    file = home / "gpus.yaml"
+    file.write_text(json.dumps(GPUS))
+    return file
 
 
 @dataclass
@@ -129,6 +140,14 @@ class House:
         except AssertionError as error:
             found = [row for row in self.quota("GET", "doctor") or [] if not row["ok"]]
             raise AssertionError(f"{error}: {self.leases()}, {self.processes()}, {found}") from None
+
+    @contextmanager
+    def lived_in_by(self, *people: Person) -> Iterator[None]:
+        """People who have signed in once; at the end nothing of theirs is left."""
+        for person in people:
+            self.stack.sign_in(person.name, person.password).close()
+        yield
+        self.empty(*people)
 
     def empty(self, *people: Person) -> None:
         """Stop everything of these people and wait until every GPU is free."""

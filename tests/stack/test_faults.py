@@ -17,14 +17,15 @@ import pytest
 
 from mlhub.adapters.clock import SystemClock
 from mlhub.stack.ports import free_internal
+from tests.parts import small_disk
 from tests.people import Person
 from tests.running import running_stack
-from tests.stack.house import GPUS, RIGHT_S, House
+from tests.stack.house import GPUS, RIGHT_S, House, one_gpu
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.root]
 SOON_S = 30.0
-DISK = "24m"
+DISK_MIB = 24
 
 
 @dataclass
@@ -59,44 +60,28 @@ class Lab(House):
         return [row["detail"] for row in found if row["level"] == "problem"]
 
 
-@contextmanager
-def small_disk(place: Path) -> Iterator[None]:
-    """A file system of its own for the ledger; the hub has troubles of its own on a full one."""
-    place.mkdir(mode=0o711)
-    words = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=711", "tmpfs", str(place)]
-    tried = subprocess.run(words, capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.fail(f"a small disk is missing; root could not mount one: {tried.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
 @pytest.fixture(scope="module")
 def _lab(open_directory: Path) -> Iterator[Lab]:
     home, disk = open_directory / "faults", open_directory / "ledger-disk"
     home.mkdir()
+    disk.mkdir(mode=0o711)
     settings = {
         "mlflow": {"enabled": False},
         "simulation": {"clock_file": str(home / "clock")},
         "ledger": {"url": f"sqlite:///{disk / 'ledger.sqlite'}"},
         "limits": {"requests": {"burst": 10_000, "per_second": 1_000}},
     }
-    with small_disk(disk):
+    # The hub itself has troubles of its own on a full disk: the ledger alone stands on it.
+    with small_disk(disk, DISK_MIB):
         (home / "clock").write_text("0\n")
-        gpus = home / "gpus.yaml"
-        gpus.write_text(json.dumps(GPUS))
-        with running_stack(home, settings=settings, gpus_file=gpus) as stack:
+        with running_stack(home, settings=settings, gpus_file=one_gpu(home)) as stack:
             yield Lab(stack, home, disk)
 
 
 @pytest.fixture
 def lab(_lab: Lab, ada: Person, bob: Person) -> Iterator[Lab]:
-    for person in (ada, bob):
-        _lab.stack.sign_in(person.name, person.password).close()
-    yield _lab
-    _lab.empty(ada, bob)
+    with _lab.lived_in_by(ada, bob):
+        yield _lab
     assert _lab.doctor() == []
 
 

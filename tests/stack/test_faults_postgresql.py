@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from sqlalchemy.engine import make_url
 from tests.adapters.postgres import Postgres, running_postgres
 from tests.people import Person
 from tests.running import running_stack
-from tests.stack.house import GPUS, RIGHT_S, House
+from tests.stack.house import RIGHT_S, House, one_gpu
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.root, pytest.mark.postgres]
@@ -35,23 +34,20 @@ class Shared(House):
 def _shared(open_directory: Path) -> Iterator[Shared]:
     home = open_directory / "faults-postgresql"
     home.mkdir(mode=0o711)
-    gpus, address = home / "gpus.yaml", home / "ledger-url"
-    gpus.write_text(json.dumps(GPUS))
+    address = home / "ledger-url"
     with running_postgres() as server:
         address.write_text(database := server.new_database())
         address.chmod(0o600)
         settings = {"mlflow": {"enabled": False}, "ledger": {"url_file": str(address)}}
-        with running_stack(home, settings=settings, gpus_file=gpus) as stack:
+        with running_stack(home, settings=settings, gpus_file=one_gpu(home)) as stack:
             yield Shared(stack, server, database)
 
 
 @pytest.fixture
 def house(_shared: Shared, ada: Person, bob: Person) -> Iterator[Shared]:
-    for person in (ada, bob):
-        _shared.stack.sign_in(person.name, person.password).close()
-    yield _shared
-    _shared.server.start()
-    _shared.empty(ada, bob)
+    with _shared.lived_in_by(ada, bob):
+        yield _shared
+        _shared.server.start()
 
 
 def full_and_waited_for(house: House, ada: Person, bob: Person) -> None:

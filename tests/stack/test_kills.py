@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from tests.people import Person
 from tests.running import running_stack
-from tests.stack.house import GPUS, RIGHT_S, House
+from tests.stack.house import RIGHT_S, House, one_gpu
 from tests.waiting import pause, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.root]
@@ -20,18 +19,15 @@ pytestmark = [pytest.mark.stack, pytest.mark.root]
 def _house(open_directory: Path) -> Iterator[House]:
     home = open_directory / "kills"
     home.mkdir()
-    gpus = home / "gpus.yaml"
-    gpus.write_text(json.dumps(GPUS))
-    with running_stack(home, settings={"mlflow": {"enabled": False}}, gpus_file=gpus) as stack:
+    settings = {"mlflow": {"enabled": False}}
+    with running_stack(home, settings=settings, gpus_file=one_gpu(home)) as stack:
         yield House(stack)
 
 
 @pytest.fixture
 def house(_house: House, ada: Person, bob: Person) -> Iterator[House]:
-    for person in (ada, bob):
-        _house.stack.sign_in(person.name, person.password).close()
-    yield _house
-    _house.empty(ada, bob)
+    with _house.lived_in_by(ada, bob):
+        yield _house
 
 
 VICTIMS = ["hub", "proxy", "quota", "server"]

@@ -104,14 +104,14 @@ def test_who_is_in_no_allowed_group_any_more_loses_page_groups_and_token(
     assert audit_lines(hub, "outcome='revoked'")
 
 
-def test_a_renamed_login_keeps_its_own_user(house: House, browser: Browser, page: Page) -> None:
+def test_a_renamed_login_keeps_its_own_user(house: House, chromium: Browser, page: Page) -> None:
     hub, company = house
     company.people(id_4=person("dora", "ml"))
     sign_in(page, hub, "id-4")
     expect(page).to_have_url(f"{hub.url}/hub/home")
 
     company.people(id_4=person("dora-smith", "ml"))
-    context = browser.new_context()
+    context = chromium.new_context()
     again = context.new_page()
     sign_in(again, hub, "id-4")
     expect(again.locator("#login_widget")).to_contain_text("dora")
@@ -122,7 +122,7 @@ def test_a_renamed_login_keeps_its_own_user(house: House, browser: Browser, page
 
 
 def test_a_recycled_login_never_reaches_the_first_ones_user(
-    house: House, browser: Browser, page: Page
+    house: House, chromium: Browser, page: Page
 ) -> None:
     hub, company = house
     company.people(id_5=person("emil", "ml"))
@@ -130,7 +130,7 @@ def test_a_recycled_login_never_reaches_the_first_ones_user(
     expect(page).to_have_url(f"{hub.url}/hub/home")
 
     company.people(id_6=person("emil", "ml"))
-    context = browser.new_context()
+    context = chromium.new_context()
     stranger = context.new_page()
     sign_in(stranger, hub, "id-6")
     said = refusal(stranger)
@@ -145,7 +145,7 @@ def test_a_recycled_login_never_reaches_the_first_ones_user(
 
 
 def test_who_may_not_come_in_reads_why_and_reserves_no_name(
-    house: House, browser: Browser, page: Page
+    house: House, chromium: Browser, page: Page
 ) -> None:
     hub, company = house
     company.people(id_7=person("frida", "others"), id_8=person("frida", "ml"))
@@ -153,7 +153,7 @@ def test_who_may_not_come_in_reads_why_and_reserves_no_name(
     assert "none of your groups may use this hub" in refusal(page)
     assert hub.user("frida") is None
 
-    context = browser.new_context()
+    context = chromium.new_context()
     other = context.new_page()
     sign_in(other, hub, "id-8")
     expect(other).to_have_url(f"{hub.url}/hub/home")

@@ -2,6 +2,7 @@
 
 import pwd
 import secrets
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,16 +15,11 @@ from mlhub.authenticator.pam import PamMethod
 from mlhub.authenticator.rate_limit import WrongTries
 from mlhub.authenticator.rules import HouseRules
 from mlhub.authenticator.visitors import SignInRefused
-from tests.people import Person, account_tool, os_user, require_root
+from tests.people import Person, account_tool, os_user
 
 pytestmark = pytest.mark.root
 
 REQUEST = SimpleNamespace(request=SimpleNamespace(remote_ip="127.0.0.1", headers={}))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _root() -> None:
-    require_root()
 
 
 @pytest.fixture
@@ -103,6 +99,22 @@ async def test_an_account_that_is_closed_or_gone_may_not_stay(
     gone = SimpleNamespace(name="no-such-account-here")
     with pytest.raises(SignInRefused, match="is gone"):
         await method.look_again(gone, None)
+
+
+async def test_the_hub_goes_on_while_accounts_are_looked_up(
+    method: PamMethod, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, seen = os_accounts.find, []
+
+    def noted(name: str) -> object:
+        seen.append(threading.current_thread() is threading.main_thread())
+        return find(name)
+
+    monkeypatch.setattr(os_accounts, "find", noted)
+    await method.look_again(person, None)
+    await method.identify(REQUEST, form(person))
+    assert seen
+    assert not any(seen)
 
 
 async def test_a_group_that_was_taken_away_is_gone_at_the_next_look(

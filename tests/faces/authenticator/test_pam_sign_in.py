@@ -6,13 +6,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.faces.authenticator.stack import SignInHub
-from tests.people import os_user, require_root
+from tests.people import os_user
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.root]
 
 
 def test_people_of_the_machine_sign_in_with_their_password(tmp_path: Path, page: Page) -> None:
-    require_root()
     with os_user() as person:
         settings = {"pam": {"allowed_users": [person.name]}}
         hub = SignInHub(tmp_path, settings=settings, as_root=True)

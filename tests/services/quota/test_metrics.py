@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub_services.quota.peers import uid_of_peer
-from tests.adapters.running import need_root
+from tests.parts import missing
 from tests.services.quota.desk import Desk
 
 NOBODY = 65534
@@ -87,10 +87,10 @@ async def scraped(desk: Desk, path: str, *, uid: int) -> str:
 
 
 @pytest.mark.root
+@pytest.mark.root
 async def test_without_a_token_another_os_user_of_the_machine_gets_no_numbers_and_no_reasons(
     desk: Desk,
 ):
-    need_root()
     assert (await scraped(desk, "metrics", uid=NOBODY)).startswith("401 ")
     assert await scraped(desk, "readyz", uid=NOBODY) == '503 {"status": "not ready"}\n'
     assert "mlhub_devices" in await scraped(desk, "metrics", uid=0)
@@ -100,8 +100,7 @@ async def test_without_a_token_another_os_user_of_the_machine_gets_no_numbers_an
 @pytest.mark.parametrize(("family", "address"), [(AF_INET, "127.0.0.1"), (AF_INET6, "::1")])
 def test_the_kernel_tells_who_is_at_the_other_end(family: AddressFamily, address: str):
     if family is AF_INET6 and not Path("/proc/self/net/tcp6").exists():
-        text = "this test needs IPv6, which this kernel does not have"
-        pytest.fail(text) if os.environ.get("CI") == "true" else pytest.skip(text)
+        missing("this test needs IPv6, which this kernel does not have")
     with socket(family) as listener, socket(family) as client:
         listener.bind((address, 0))
         listener.listen()
