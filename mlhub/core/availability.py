@@ -60,16 +60,14 @@ def availability(
     ledger: Ledger, inventory: Inventory, policy: Policy, now: datetime
 ) -> tuple[FlavorState, ...]:
     """The state of every flavor in force, in the order in which they are shown."""
-    flavors = policy.flavors_in(inventory)
-    found = inventory.by_flavor(flavors)
     taken = ledger.taken()
     return tuple(
         _state(
-            flavor, found[flavor.name], inventory, taken,
+            flavor, policy.devices_of(flavor.name, inventory), inventory, taken,
             kept=kept_devices(ledger, inventory, policy, flavor.name, now),
             waiting=len(ledger.waiting(flavor.name)),
         )
-        for flavor in flavors
+        for flavor in policy.flavors_in(inventory)
     )  # fmt: skip
 
 

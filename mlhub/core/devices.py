@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import chain, count
 from types import MappingProxyType
 
@@ -149,8 +150,21 @@ class Flavor:
 
 
 @dataclass(frozen=True, slots=True)
+class Stock:
+    """The devices of an inventory as flavors.
+
+    Attributes:
+        flavors: in the order in which they are shown, each with its largest device's memory.
+        devices: of each flavor, by its name; a device counts for the first that takes it.
+    """
+
+    flavors: tuple[Flavor, ...]
+    devices: Mapping[str, tuple[Device, ...]]
+
+
+@dataclass(frozen=True)
 class Inventory:
-    """What exists at an instant.
+    """What exists at an instant. What follows from it is worked out once: many decisions need it.
 
     Attributes:
         taken_at: when the hardware said so; aware, UTC.
@@ -164,21 +178,46 @@ class Inventory:
     simulated: bool = False
     problem: str = ""
 
-    def node(self, name: str) -> Node | None:
-        """The node of that name."""
-        return next((node for node in self.nodes if node.name == name), None)
+    @property
+    def unread(self) -> bool:
+        """Whether the hardware never answered, so that nothing is known of what there is."""
+        return bool(self.problem) and not self.nodes
 
-    def by_flavor(self, flavors: Iterable[Flavor]) -> dict[str, tuple[Device, ...]]:
-        """The devices of each flavor, by its name; a device counts for the first that takes it."""
-        ordered = tuple(flavors)
-        nodes = {node.name: node for node in self.nodes}
-        found: dict[str, list[Device]] = {flavor.name: [] for flavor in ordered}
-        for device in self.devices:
-            for flavor in ordered:
-                if flavor.takes(device, nodes.get(device.node)):
-                    found[flavor.name].append(device)
-                    break
-        return {name: tuple(devices) for name, devices in found.items()}
+    @cached_property
+    def kinds(self) -> tuple[Flavor, ...]:
+        """A flavor for each kind of device that is there."""
+        return flavors_of(self.devices)
+
+    @cached_property
+    def _stocks(self) -> dict[int, tuple[tuple[Flavor, ...], Stock]]:
+        """By the `id` of the flavors that were asked about, which are kept so that it stays so."""
+        return {}
+
+    def stock(self, flavors: tuple[Flavor, ...]) -> Stock:
+        """The devices as these flavors."""
+        if id(flavors) not in self._stocks:
+            self._stocks[id(flavors)] = flavors, _stock(self, flavors)
+        return self._stocks[id(flavors)][1]
+
+
+def _stock(inventory: Inventory, flavors: tuple[Flavor, ...]) -> Stock:
+    nodes = {node.name: node for node in inventory.nodes}
+    found: dict[str, list[Device]] = {flavor.name: [] for flavor in flavors}
+    for device in inventory.devices:
+        node = nodes.get(device.node)
+        taker = next((flavor for flavor in flavors if flavor.takes(device, node)), None)
+        if taker:
+            found[taker.name].append(device)
+    return Stock(
+        flavors=tuple(_with_memory(flavor, found[flavor.name]) for flavor in flavors),
+        devices={name: tuple(devices) for name, devices in found.items()},
+    )
+
+
+def _with_memory(flavor: Flavor, devices: list[Device]) -> Flavor:
+    """The flavor with no less memory than one may get: limits are held against what is given."""
+    most = max((device.memory // device.shares for device in devices), default=0)
+    return flavor if most <= flavor.memory else replace(flavor, memory=most)
 
 
 def with_missing(

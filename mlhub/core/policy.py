@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TypeVar
 
-from mlhub.core.devices import Device, Flavor, Inventory, flavors_of
+from mlhub.core.devices import Device, Flavor, Inventory, Stock
 
 T = TypeVar("T")
 _EMPTY: Mapping[str, Limit] = MappingProxyType({})
@@ -69,11 +69,14 @@ class Policy:
 
     def flavors_in(self, inventory: Inventory) -> tuple[Flavor, ...]:
         """The flavors in force: those configured, else one for each kind of device."""
-        return self.flavors or flavors_of(inventory.devices)
+        return self._stock(inventory).flavors
 
     def devices_of(self, flavor: str, inventory: Inventory) -> tuple[Device, ...]:
         """The devices of one flavor, sick ones too."""
-        return inventory.by_flavor(self.flavors_in(inventory)).get(flavor, ())
+        return self._stock(inventory).devices.get(flavor, ())
+
+    def _stock(self, inventory: Inventory) -> Stock:
+        return inventory.stock(self.flavors or inventory.kinds)
 
     def priority(self, groups: tuple[str, ...]) -> int:
         """The place of a member of these groups in the queue; higher goes first."""

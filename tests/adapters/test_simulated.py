@@ -123,7 +123,7 @@ async def test_nodes_mig_devices_and_shared_chips_are_as_the_file_says(clock, fi
     assert len({row.parent for row in migs}) == 1
     assert all(row.uuid.startswith("MIG-") and row.parent.startswith("GPU-") for row in migs)
     assert (shared.node, shared.sharing, shared.shares) == ("far", "time-slicing", 4)
-    far = found.node("far")
+    [far] = [node for node in found.nodes if node.name == "far"]
     assert (dict(far.labels), far.schedulable, far.trouble) == (
         {"pool": "fast"},
         False,

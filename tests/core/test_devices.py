@@ -49,7 +49,7 @@ def mixed_devices(draw) -> list[Device]:
 @given(mixed_devices())
 def test_the_flavors_of_devices_divide_them_without_rest_or_overlap(rows):
     flavors = flavors_of(rows)
-    parts = inventory(*rows).by_flavor(flavors)
+    parts = inventory(*rows).stock(flavors).devices
     listed = [row for part in parts.values() for row in part]
     assert sorted(listed, key=lambda row: row.uuid) == sorted(rows, key=lambda row: row.uuid)
     assert all(parts.values())
@@ -63,7 +63,7 @@ def test_the_flavors_of_devices_divide_them_without_rest_or_overlap(rows):
 @given(mixed_devices())
 def test_a_limit_on_memory_counts_no_device_for_less_than_it_has(rows):
     flavors = flavors_of(rows)
-    for name, part in inventory(*rows).by_flavor(flavors).items():
+    for name, part in inventory(*rows).stock(flavors).devices.items():
         flavor = next(row for row in flavors if row.name == name)
         assert flavor.memory == max(row.memory // row.shares for row in part)
 
@@ -77,8 +77,8 @@ def test_the_name_of_a_flavor_is_a_slug(rows):
 @given(mixed_devices(), some.permutations(list(MODELS)), some.integers(0, 4))
 def test_any_flavors_give_each_device_to_at_most_one_of_them(rows, models, number):
     some_models = [*models[:number], "*"]
-    flavors = [Flavor(name=f"f{n}", display_name="", model=m) for n, m in enumerate(some_models)]
-    parts = inventory(*rows).by_flavor(flavors)
+    named = (Flavor(name=f"f{n}", display_name="", model=m) for n, m in enumerate(some_models))
+    parts = inventory(*rows).stock(tuple(named)).devices
     listed = [row.uuid for part in parts.values() for row in part]
     whole = [row.uuid for row in rows if row.profile is None and row.sharing is Sharing.NONE]
     assert sorted(listed) == sorted(whole)
@@ -126,7 +126,7 @@ def test_a_flavor_with_a_selector_takes_devices_of_its_nodes_only():
     rows = [*a100s(1, "n1"), *a100s(1, "n2")]
     had = inventory(*rows, n1=Node("n1", labels={"pool": "fast"}))
     fast = Flavor(name="fast", display_name="", selector={"pool": "fast"})
-    assert had.by_flavor([fast]) == {"fast": (rows[0],)}
+    assert had.stock((fast,)).devices == {"fast": (rows[0],)}
 
 
 def test_a_device_that_is_missing_is_lost_and_keeps_its_place():

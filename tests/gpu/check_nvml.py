@@ -65,9 +65,8 @@ async def test_every_gpu_is_as_nvidia_smi_shows_it(inventory):
     assert whole == {uuid: row for uuid, row in shown.items() if uuid not in divided}
     assert divided <= shown.keys()
     assert all(row.usable or row.trouble for row in devices)
-    assert sum(map(len, (await inventory.read()).by_flavor(flavors_of(devices)).values())) == len(
-        devices
-    )
+    stock = (await inventory.read()).stock(flavors_of(devices))
+    assert sum(map(len, stock.devices.values())) == len(devices)
 
 
 async def test_every_device_has_a_load_and_mig_devices_no_utilisation(inventory):
