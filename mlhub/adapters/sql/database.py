@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -25,6 +25,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from mlhub.adapters.sql.tables import UtcTime
 from mlhub.core.errors import BadInput, LedgerUnavailable
 
+R = TypeVar("R")
 BUSY: Final = 5.0  # seconds that a statement waits for another process to let go
 SQLITE: Final = (
     "PRAGMA journal_mode = WAL",
@@ -91,8 +92,11 @@ class Database:
             self.label = f"The ledger {self.file}"
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """A transaction that may write: committed at the end, rolled back by any error.
+    def transaction(self, *, writes: bool = True) -> Iterator[Connection]:
+        """A transaction: committed at the end, rolled back by any error.
+
+        Args:
+            writes: whether it is to write, so that it waits its turn.
 
         Raises:
             ConnectionLost: nothing was committed, and the connection is gone.
@@ -101,7 +105,7 @@ class Database:
         """
         committing = False
         try:
-            connection = self._begin()
+            connection = self._begin(writes=writes)
             yield connection
             committing = True
             connection.commit()
@@ -127,7 +131,7 @@ class Database:
         self._drop()
         self._engine.dispose()
 
-    def _begin(self) -> Connection:
+    def _begin(self, *, writes: bool) -> Connection:
         if self._connection is None:
             if self.file is not None:
                 _make_private(self.file)
@@ -135,7 +139,7 @@ class Database:
             self._connections += 1
         if self.file is not None:
             # At once, for a transaction that reads first could find later that it may not write.
-            self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+            self._connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
         return self._connection
 
     def _roll_back(self, *, lost: bool = False) -> None:
@@ -157,6 +161,14 @@ class Database:
     def _told(self, error: SQLAlchemyError) -> str:
         words = " ".join(str(getattr(error, "orig", None) or error).split())
         return (words.replace(self._password, "***") if self._password else words)[:300]
+
+
+def once_more(work: Callable[[], R]) -> R:
+    """What it gives, from a second try where the connection broke before any commit."""
+    try:
+        return work()
+    except ConnectionLost:
+        return work()
 
 
 def _checked(url: str) -> URL:

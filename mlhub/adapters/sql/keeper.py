@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from mlhub.adapters.sql import reading
-from mlhub.adapters.sql.database import ConnectionLost, Database, Refused
+from mlhub.adapters.sql.database import Database, Refused, once_more
 from mlhub.adapters.sql.ownership import begin_epoch, fenced, lock_of, sign_commit
 from mlhub.adapters.sql.schema import upgrade
 from mlhub.adapters.sql.tables import owner
@@ -17,8 +18,6 @@ from mlhub.adapters.sql.writing import Writes
 from mlhub.broker.ports import Clock, Decide
 from mlhub.core.errors import BrokenInvariant, LedgerUnavailable, MlhubError, NotOwner
 from mlhub.core.ledger import Anchor, Ledger
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,7 @@ class Keeper:
         self._lock = lock_of(self._database)
         self._name = ""
         self._epoch = 0
+        self._beginning = select(owner.c.epoch, owner.c.revision, self._database.now.label("now"))
 
     def own(self, name: str) -> None:
         """Become the owner, bring the schema up to date, and read the ledger.
@@ -57,7 +57,7 @@ class Keeper:
             self._take_lock(name)
             with self._database.transaction() as connection:
                 upgrade(connection)
-                self._epoch = begin_epoch(connection, name, self._read_clocks(connection).wall)
+                self._epoch = begin_epoch(connection, name, self._now(connection))
                 self.ledger = reading.load(connection)
             self._name = name
         except BaseException:
@@ -67,21 +67,13 @@ class Keeper:
     def commit(self, decisions: Sequence[Decide[Any]]) -> list[Outcome]:
         """Decide one after the other and commit all in one transaction; an outcome for each."""
         try:
-            return self._twice(lambda: self._attempt(decisions))
+            return once_more(lambda: self._attempt(decisions))
         except Refused as error:
             if len(decisions) > 1:
                 return [self.commit([decide])[0] for decide in decisions]
             return [Outcome(error=BrokenInvariant(f"The ledger refused a change: {error}"))]
         except MlhubError as error:
             return [Outcome(error=error)] * len(decisions)
-
-    def read(self, query: Callable[[Connection], R]) -> R:
-        """What a query finds.
-
-        Raises:
-            LedgerUnavailable: the database is away.
-        """
-        return self._twice(lambda: self._read(query))
 
     def current(self) -> Ledger:
         """The ledger as of the last commit, read anew where that has to be.
@@ -91,7 +83,7 @@ class Keeper:
             LedgerUnavailable: the database is away.
         """
         if self.ledger is None:
-            self._twice(lambda: self._attempt(()))
+            once_more(lambda: self._attempt(()))
         return self.ledger or Ledger()
 
     def close(self) -> None:
@@ -99,17 +91,6 @@ class Keeper:
         self._database.close()
         self._lock.release()
         self.ledger, self._name = None, ""
-
-    def _twice(self, work: Callable[[], R]) -> R:
-        """Once more on a new connection, when the former one broke before any commit."""
-        try:
-            return work()
-        except ConnectionLost:
-            return work()
-
-    def _read(self, query: Callable[[Connection], R]) -> R:
-        with self._database.transaction() as connection:
-            return query(connection)
 
     def _attempt(self, decisions: Sequence[Decide[Any]]) -> list[Outcome]:
         try:
@@ -125,8 +106,7 @@ class Keeper:
     def _decide(
         self, connection: Connection, decisions: Sequence[Decide[Any]]
     ) -> tuple[list[Outcome], Ledger]:
-        before = self._begin(connection)
-        anchor = self._read_clocks(connection)
+        before, anchor = self._begin(connection)
         outcomes, after, writes = _decide_all(decisions, before, anchor)
         if writes:
             after = replace(after, anchor=writes.anchor or anchor, revision=before.revision + 1)
@@ -134,21 +114,26 @@ class Keeper:
             writes.flush(connection, before.leases)
         return outcomes, after
 
-    def _begin(self, connection: Connection) -> Ledger:
-        """The ledger that this transaction decides on, if it is still ours."""
-        row = connection.execute(select(owner.c.epoch, owner.c.revision)).one()
+    def _begin(self, connection: Connection) -> tuple[Ledger, Anchor]:
+        """The ledger that this transaction decides on, if it is still ours, and its time.
+
+        Both are one question, for each is a way to a database that may be far.
+        """
+        row = connection.execute(self._beginning).one()
         if row.epoch != self._epoch:
             raise fenced()
         if self.ledger is None or self.ledger.revision != row.revision:
-            return reading.load(connection)
-        return self.ledger
+            return reading.load(connection), self._anchor(row.now)
+        return self.ledger, self._anchor(row.now)
 
-    def _read_clocks(self, connection: Connection) -> Anchor:
+    def _anchor(self, wall: datetime) -> Anchor:
+        """That time of the database, or the simulated one, with the monotonic clock's."""
         if self._clock.simulated:
             wall = self._clock.now()
-        else:
-            wall = connection.execute(select(self._database.now)).scalar_one()
         return Anchor(wall, self._clock.monotonic(), self._clock.boot())
+
+    def _now(self, connection: Connection) -> datetime:
+        return self._anchor(connection.execute(select(self._database.now)).scalar_one()).wall
 
     def _take_lock(self, name: str) -> None:
         if not self._lock.take(name):

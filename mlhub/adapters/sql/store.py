@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, cast
 from sqlalchemy import Connection
 
 from mlhub.adapters.sql import reading
+from mlhub.adapters.sql.history import Reader
 from mlhub.adapters.sql.keeper import Keeper, Outcome
 from mlhub.broker.ports import Clock, Decide, Page
 from mlhub.core.errors import LedgerUnavailable, NotOwner
@@ -34,7 +35,7 @@ class _Waiting:
 
 
 class SqlStore:
-    """A `Store` and a `History`. One thread of its own does all the database work."""
+    """A `Store` and a `History`: a thread that decides and commits, and one that reads."""
 
     def __init__(
         self, url: str, clock: Clock, *, takeover: float = 5.0, patience: float = 30.0
@@ -56,6 +57,8 @@ class SqlStore:
         self._waiting: deque[_Waiting] = deque()
         self._committing: asyncio.Task[None] | None = None
         self._thread: ThreadPoolExecutor | None = None
+        self._url = url
+        self._reader: Reader | None = None
 
     async def open(self, owner: str) -> None:
         """Become the owner; a former one that has not ended is waited for a while.
@@ -68,6 +71,7 @@ class SqlStore:
         self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="ledger")
         try:
             await self._own(self._thread, owner)
+            self._reader = Reader(self._url)
         except BaseException:
             await self.close()
             raise
@@ -100,16 +104,21 @@ class SqlStore:
             NotOwner: another process has become the owner.
             LedgerUnavailable: it has to be read anew, and the database is away.
         """
-        self._worker()
-        if self._keeper.ledger is not None:
-            return self._keeper.ledger
-        return await self._call(self._keeper.current)
+        thread = self._worker()
+        ledger = self._keeper.ledger  # read once: the ledger's thread forgets it after an error
+        if ledger is not None:
+            return ledger
+        loop = asyncio.get_running_loop()
+        return await self._in_time(loop.run_in_executor(thread, self._keeper.current))
 
     async def close(self) -> None:
         """Commit what waits and give up ownership; a repeat does nothing."""
         thread, self._thread = self._thread, None
+        reader, self._reader = self._reader, None
         if thread is None:
             return
+        if reader is not None:
+            await reader.close()
         if self._committing is not None:
             await self._committing
         await asyncio.get_running_loop().run_in_executor(thread, self._keeper.close)
@@ -161,11 +170,9 @@ class SqlStore:
             return [Outcome(error=error)] * len(batch)
 
     async def _read(self, query: Callable[[Connection], R]) -> R:
-        return await self._call(lambda: self._keeper.read(query))
-
-    async def _call(self, work: Callable[[], R]) -> R:
-        loop = asyncio.get_running_loop()
-        return await self._in_time(loop.run_in_executor(self._worker(), work))
+        if self._reader is None:
+            raise _not_open()
+        return await self._in_time(self._reader.read(query))
 
     async def _in_time(self, future: asyncio.Future[R]) -> R:
         try:
@@ -178,5 +185,10 @@ class SqlStore:
 
     def _worker(self) -> ThreadPoolExecutor:
         if self._thread is None:
-            raise LedgerUnavailable("The ledger is not open.")
+            raise _not_open()
         return self._thread
+
+
+def _not_open() -> LedgerUnavailable:
+    """What one is told who uses it before `open` or after `close`."""
+    return LedgerUnavailable("The ledger is not open.")

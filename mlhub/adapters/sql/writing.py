@@ -119,12 +119,14 @@ def _forget(connection: Connection, before: datetime, denied: datetime) -> None:
 
 
 def _slots(connection: Connection, granted: list[Lease]) -> list[Row]:
-    """The lowest free share of each device; the table refuses one that the device has not."""
-    if not granted:
-        return []
+    """The lowest free share of each device; the table refuses one that the device has not.
+
+    One that is not shared has a single share, so that nobody need be asked which.
+    """
     table = tables.lease_devices
-    wanted = {device for lease in granted for device in lease.placement.devices}
-    found = connection.execute(select(table).where(table.c.device.in_(wanted)))
+    capacities = (pair for lease in granted for pair in lease.placement.capacities)
+    shared = {device for device, shares in capacities if shares > 1}
+    found = connection.execute(select(table).where(table.c.device.in_(shared))) if shared else ()
     taken = {(row.device, row.slot) for row in found}
     rows: list[Row] = []
     for lease in granted:
