@@ -61,7 +61,7 @@ def take_down(asked: Asked, ledger: Ledger, now: datetime) -> tuple[Claim, Chang
     _need_a_look(asked.inventory)
     former = next((row for row in ledger.waiting() if row.ask.holder == asked.ask.holder), None)
     replaced = _replaced(former, now) + _given_up(asked.ask, ledger, now)
-    without = ledger.apply(replaced)
+    without = ledger.apply(replaced) if replaced else ledger
     denied = judge(without, asked.inventory, asked.policy, asked.ask, now) or _patience(
         asked, without
     )
@@ -79,7 +79,7 @@ def _need_a_look(inventory: Inventory) -> None:
     Raises:
         InventoryUnavailable: they were not.
     """
-    if inventory.problem and not inventory.nodes:
+    if inventory.unread:
         why = inventory.problem.rstrip(".")
         raise InventoryUnavailable(
             f"the GPUs have not answered since the service started, so nothing is given out yet "
@@ -194,9 +194,9 @@ def _queued(
         granted = _start_asked(granted, claim.id, now)
     decided = next((row for row in granted.claims if row.id == claim.id), claim)
     if decided.waiting and not asked.ask.wait:
-        refused, changes = _refused(asked, _full(asked, ledger, now), now)
-        others = tuple(row for row in granted.claims if row.id != claim.id)
-        return refused, replace(granted, claims=others) + changes
+        # What others were granted beside it goes with it: it took for granted that what the asker
+        # had before is given up, which one who is refused keeps.
+        return _refused(asked, _full(asked, ledger, now), now)
     record = () if not decided.waiting else (_record(now, "queued", decided, name),)
     return decided, joined + granted + Changes(audit=record)
 
@@ -224,11 +224,12 @@ def _full(asked: Asked, ledger: Ledger, now: datetime) -> Denied:
     if flavor is None:
         raise Conflict("the flavor went away while it was asked for; ask again")
     probe = Claim(
-        id="", key="", ask=asked.ask, priority=asked.policy.priority(asked.ask.groups),
+        id="~", key="", ask=asked.ask, priority=asked.policy.priority(asked.ask.groups),
         submitted_at=now, state=ClaimState.QUEUED,
     )  # fmt: skip
-    with_probe = ledger.apply(Changes(claims=(probe,)))
-    coming = queue_forecasts(with_probe, asked.inventory, asked.policy, name, now).get("")
+    coming = queue_forecasts(ledger, asked.inventory, asked.policy, name, now, newcomer=probe).get(
+        probe.id
+    )
     have = supply(ledger, asked.inventory, asked.policy, name, now)
     ahead = sum(row.priority >= probe.priority for row in ledger.waiting(name))
     return no_room(asked.ask, flavor, have, ahead, coming, now)

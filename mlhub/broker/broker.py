@@ -17,7 +17,7 @@ from mlhub.broker.stepping import look_at, step_all
 from mlhub.core import leases as transitions
 from mlhub.core.admission import admit_all, pressure
 from mlhub.core.claims import Ask, Claim, ClaimState
-from mlhub.core.decisions import Decision, Granted
+from mlhub.core.decisions import Decision
 from mlhub.core.errors import NotFound
 from mlhub.core.leases import EndReason, Lease, LeaseStatus
 from mlhub.core.ledger import Anchor, AuditRecord, Changes, Ledger, shift, step_of, step_record
@@ -65,11 +65,17 @@ class Broker:
         self.outlook = Outlook(hardware, policy, clock)
         self.refusals = Refusals(clock.monotonic)
 
-    async def transact(self, decide: Callable[[Ledger, datetime], Decided[T]]) -> T:
+    async def transact(
+        self, decide: Callable[[Ledger, datetime], Decided[T]], *, always: bool = False
+    ) -> T:
         """One transaction of the ledger, in ledger time.
 
         A step of the wall clock since the last commit moves every running window with it, so that
         none is cut short and none lasts longer; it is logged and leaves an audit record.
+
+        Args:
+            decide: from the ledger as it is and the time to a value and the changes.
+            always: whether to commit also where nothing changes.
         """
 
         def within(ledger: Ledger, clock: Anchor) -> Decided[T]:
@@ -79,9 +85,13 @@ class Broker:
                 ledger = ledger.apply(stepped)
             value, changes = decide(ledger, clock.wall)
             changes = stepped + without_spent_options(changes, ledger)
-            return value, changes + Changes(anchor=clock) if changes else changes
+            return value, changes + Changes(anchor=clock) if changes or always else changes
 
         return await self.store.update(within)
+
+    async def prove(self) -> None:
+        """Write the time down, so that a ledger that takes nothing is found before it is needed."""
+        await self.transact(lambda _ledger, _now: (None, Changes()), always=True)
 
     async def claim(self, ask: Ask, key: str, *, starts: bool = False) -> Decision:
         """Decide an ask: granted now, queued if it may wait, or denied with the reason.
@@ -101,14 +111,16 @@ class Broker:
         await self._look_after(ask)
         with self.refusals.refusal() as refusal:
             asked = Asked(ask, key, inventory, self.policy, self.new_id, refusal, starts)
-            claim = await self.transact(lambda ledger, now: take_down(asked, ledger, now))
-        decision = await self.standing(claim)
-        if not claim.told:
+
+            def decide(ledger: Ledger, now: datetime) -> Decided[Decided[Claim]]:
+                claim, changes = take_down(asked, ledger, now)
+                return (claim, changes), changes
+
+            claim, changes = await self.transact(decide)
+        self._announce(changes.leases)
+        if any(row.waiting or row.id != claim.id for row in changes.claims):
             self.notifier.changed("queue")
-        if isinstance(decision, Granted):
-            self.notifier.changed("inventory")
-            self.notifier.changed("leases", ask.user)
-        return decision
+        return await self.standing(claim)
 
     async def standing(self, claim: Claim) -> Decision:
         """How a claim stands now."""
@@ -159,11 +171,12 @@ class Broker:
             NotFound: there is no such lease.
             Conflict: it is over, or has another holder; the caller must end the process.
         """
-        return await self._change(
+        lease, _ = await self._change(
             lease_id,
             "active",
             lambda lease, now: transitions.attach(lease, holder=holder, started_at=now - age),
         )
+        return lease
 
     async def use(self, lease_id: str) -> Lease:
         """The owner made a first request of their own: the claim window is closed.
@@ -171,7 +184,8 @@ class Broker:
         Raises:
             NotFound: there is no such lease.
         """
-        return await self._change(lease_id, "used", transitions.use)
+        lease, _ = await self._change(lease_id, "used", transitions.use)
+        return lease
 
     async def renew(self, lease_id: str, duration: timedelta, *, by: str) -> Renewal:
         """Let it end `duration` from now, where nobody waits for it: what came of that.
@@ -206,10 +220,10 @@ class Broker:
         Raises:
             NotFound: there is no such live lease.
         """
-        lease = await self._change(
+        lease, ended_now = await self._change(
             lease_id, "ending", lambda row, _: transitions.end(row, reason, by=by, why=why), by=by
         )
-        if why and by != lease.ask.user:
+        if ended_now and why and by != lease.ask.user:
             self.notifier.tell(lease.ask.user, "released", why, lease.id)
         return lease
 
@@ -229,12 +243,17 @@ class Broker:
 
     def announce(self, leases: Iterable[Lease]) -> None:
         """Tell the pages that these leases changed, and with them the queue and what is free."""
+        if self._announce(leases):
+            self.notifier.changed("queue")
+
+    def _announce(self, leases: Iterable[Lease]) -> bool:
+        """Tell whose leases changed and what is free; whether there are any."""
         users = {lease.ask.user for lease in leases}
         for user in users:
             self.notifier.changed("leases", user)
         if users:
-            self.notifier.changed("queue")
             self.notifier.changed("inventory")
+        return bool(users)
 
     async def _look_after(self, ask: Ask) -> None:
         """A holder that asks again has ended before: see that at once instead of at the sweep."""
@@ -332,14 +351,18 @@ class Broker:
         transition: Callable[[Lease, datetime], Lease],
         *,
         by: str = "broker",
-    ) -> Lease:
-        def decide(ledger: Ledger, now: datetime) -> Decided[Lease]:
-            lease = _live(ledger, lease_id)
-            return _record(lease, transition(lease, now), now, action, by)
+    ) -> tuple[Lease, bool]:
+        """The lease as it is then, and whether that is new."""
 
-        lease = await self.transact(decide)
-        self.notifier.changed("leases", lease.ask.user)
-        return lease
+        def decide(ledger: Ledger, now: datetime) -> Decided[tuple[Lease, bool]]:
+            lease = _live(ledger, lease_id)
+            after, changes = _record(lease, transition(lease, now), now, action, by)
+            return (after, bool(changes)), changes
+
+        lease, changed = await self.transact(decide)
+        if changed:
+            self.notifier.changed("leases", lease.ask.user)
+        return lease, changed
 
 
 def _stepped(ledger: Ledger, clock: Anchor, step: timedelta) -> Changes:

@@ -13,7 +13,9 @@ from mlhub.core.devices import Inventory
 from mlhub.core.errors import InventoryUnavailable
 
 log = logging.getLogger(__name__)
-FRESH: Final = 2.0  # seconds that an inventory is used before the hardware is asked again
+FRESH: Final = 2.0  # seconds after which the sweep asks the hardware again
+USED: Final = 4.0  # seconds that an inventory is used by others, who leave the asking to the sweep
+PATIENCE: Final = 0.25  # seconds that one who asks waits for hardware that answered before
 BELIEVED: Final = 60.0  # seconds after which devices that cannot be asked are not given out
 _EMPTY: Final = Inventory((), (), datetime.fromtimestamp(0, UTC), problem="not read yet")
 
@@ -27,15 +29,23 @@ class Hardware:
         self._last = _EMPTY
         self._read_at: float | None = None
         self._tried_at: float | None = None
-        self._lock = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
-    async def inventory(self) -> Inventory:
-        """The inventory, at most two seconds old while the hardware answers."""
-        async with self._lock:
-            now = self.clock.monotonic()
-            if self._tried_at is None or now - self._tried_at >= FRESH:
-                await self._read(now)
+    async def inventory(self, *, within: float = USED) -> Inventory:
+        """The inventory, at most `within` seconds old while the hardware answers at once.
+
+        Who asks waits for it no longer than a moment: what was known before is answered then,
+        and what comes of the question holds for the next. Only the first answer is waited for.
+        """
+        if self._reading is None and self._older_than(within):
+            self._reading = asyncio.create_task(self._read())
+        if self._reading is not None:
+            patience = None if self._tried_at is None else PATIENCE
+            await asyncio.wait({self._reading}, timeout=patience)
         return self._last
+
+    def _older_than(self, seconds: float) -> bool:
+        return self._tried_at is None or self.clock.monotonic() - self._tried_at >= seconds
 
     def last(self) -> Inventory:
         """The inventory as it was read last; empty before."""
@@ -46,15 +56,21 @@ class Hardware:
         """Seconds since the hardware last answered; None if it never did."""
         return None if self._read_at is None else self.clock.monotonic() - self._read_at
 
-    async def _read(self, now: float) -> None:
-        self._tried_at = now
+    async def _read(self) -> None:
+        begun = self.clock.monotonic()
         try:
             self._last = await self.source.read()
-            self._read_at = now
+            self._read_at = begun
         except InventoryUnavailable as error:
             if not self._last.problem:
                 log.warning("the GPUs cannot be asked: %s", error)
-            self._last = self._doubted(str(error), now)
+            self._last = self._doubted(str(error), begun)
+        except Exception as error:
+            log.exception("the GPUs cannot be asked")
+            self._last = self._doubted(f"the answer cannot be used: {error}", begun)
+        finally:
+            self._tried_at = self.clock.monotonic()
+            self._reading = None
 
     def _doubted(self, why: str, now: float) -> Inventory:
         """The last inventory with its problem; after a minute nothing of it is given out."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from mlhub.broker.ports import HolderSource
 from mlhub.core.leases import Lease
 from mlhub.core.lifecycle import Observation
+
+APART: Final = 0.05  # seconds from one look to the next at least: it goes through all processes
 
 
 class SharedLook:
@@ -22,6 +26,7 @@ class SharedLook:
         self._wanted: dict[str, Lease] = {}
         self._next: asyncio.Task[Mapping[str, Observation]] | None = None
         self._running = asyncio.Lock()
+        self._begun = -math.inf
 
     async def observe(self, leases: Sequence[Lease]) -> Mapping[str, Observation]:
         """What is seen of each lease's holder, by lease id."""
@@ -37,5 +42,8 @@ class SharedLook:
 
     async def _look(self) -> Mapping[str, Observation]:
         async with self._running:
+            clock = asyncio.get_running_loop().time
+            await asyncio.sleep(self._begun + APART - clock())
+            self._begun = clock()
             wanted, self._wanted, self._next = self._wanted, {}, None
             return await self.source.observe(list(wanted.values()))

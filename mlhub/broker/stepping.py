@@ -109,7 +109,8 @@ def step_all(
             if row.id in sight.seen and _due(row, policy, now)
         }
     }
-    steps, changes = [], Changes()
+    there = frozenset(row.uuid for row in inventory.devices if row.health is not Health.LOST)
+    steps = []
     for lease in ledger.leases.values():
         if lease.id not in sight.seen or not _still_said(lease, sight.leases.get(lease.id)):
             continue
@@ -117,12 +118,11 @@ def step_all(
         step = advance(
             lease, sight.seen[lease.id], policy=policy,
             waiting=pressing.on(lease) if pressing else 0,
-            price=prices.get(lease.ask.flavor, Decimal(0)) * _working(lease, inventory),
+            price=prices.get(lease.ask.flavor, Decimal(0)) * _working(lease, inventory, there),
             now=now, ago=ago,
         )  # fmt: skip
         steps.append(step)
-        changes += step.changes
-    return steps, changes
+    return steps, Changes.of([step.changes for step in steps])
 
 
 def _due(lease: Lease, policy: Policy, now: datetime) -> bool:
@@ -130,16 +130,15 @@ def _due(lease: Lease, policy: Policy, now: datetime) -> bool:
     return lease.warned_at is not None or now >= lease.ends_at - policy.notice
 
 
-def _working(lease: Lease, inventory: Inventory) -> Decimal:
-    """The part of its devices that are there: what is lost is held, and costs nothing.
+def _working(lease: Lease, inventory: Inventory, there: frozenset[str]) -> Decimal:
+    """The part of its devices that are `there`: what is lost is held, and costs nothing.
 
     While the hardware cannot be asked nothing counts as lost.
     """
-    devices = (device for device in inventory.devices if device.health is not Health.LOST)
-    there = len({device.uuid for device in devices} & set(lease.placement.devices))
-    if inventory.problem or there == lease.count:
+    working = len(there.intersection(lease.placement.devices))
+    if inventory.problem or working == lease.count:
         return Decimal(1)
-    return (Decimal(there) / lease.count).quantize(PART)
+    return (Decimal(working) / lease.count).quantize(PART)
 
 
 def _still_said(lease: Lease, then: Lease | None) -> bool:

@@ -10,6 +10,7 @@ from itertools import compress
 from typing import Final
 
 from mlhub.broker.broker import Broker, Decided
+from mlhub.broker.hardware import FRESH
 from mlhub.broker.ports import ServerState
 from mlhub.broker.stepping import Moved, Sight, look_at, move_all
 from mlhub.broker.troubles import Troubles
@@ -42,7 +43,7 @@ class Sweep:
         """One sweep; what it asks of the hub goes on behind it."""
         broker = self.broker
         begun = broker.clock.monotonic()
-        inventory = await broker.hardware.inventory()
+        inventory = await broker.hardware.inventory(within=FRESH)
         leases = list((await broker.store.snapshot()).leases.values())
         sight = await self._sight(leases)
 
@@ -112,7 +113,7 @@ class Sweep:
 
     async def _do(self, lease: Lease, effect: Effect) -> None:
         does = {
-            Effect.START: self._start,
+            Effect.START: self._start_or_postpone,
             Effect.STOP: self._stop,
             Effect.KILL: self.broker.holders.kill,
             Effect.WARN: self._warn,
@@ -120,20 +121,26 @@ class Sweep:
         }
         try:
             await does[effect](lease)
-        except HubUnavailable as error:
-            log.warning("could not %s lease %s: %s", effect, lease.id, error)
-            if effect is Effect.START:
-                await self.broker.postpone(lease.id)
-        except (HubRefused, NotFound) as error:
+        except (HubUnavailable, HubRefused, NotFound) as error:
             log.warning("could not %s lease %s: %s", effect, lease.id, error)
         except Exception:
             log.exception("could not %s lease %s", effect, lease.id)
         finally:
             self._busy.discard((lease.id, effect))
 
+    async def _start_or_postpone(self, lease: Lease) -> None:
+        try:
+            await self._start(lease)
+        except HubUnavailable:
+            await self.broker.postpone(lease.id)
+            raise
+
     async def _start(self, lease: Lease) -> None:
         """Start the server of a lease whose turn has come, if its user still may have it."""
         ask, broker = lease.ask, self.broker
+        if broker.hardware.last().unread:
+            await broker.postpone(lease.id)
+            return
         user = await broker.hub.user(ask.user)
         refusal = (
             "the user no longer exists" if user is None else await self._over(lease, user.groups)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain
 
 from mlhub.core.claims import Ask, Claim, ClaimState
 from mlhub.core.decisions import Denied, Forecast, Queued, Reason
@@ -81,7 +80,7 @@ def admit(
             made.append(granted)
         elif claim.blocked != (note := denied.message if denied else ""):
             made.append(Changes(claims=(replace(claim, blocked=note),)))
-    return _summed(made)
+    return Changes.of(made)
 
 
 def _granted(
@@ -97,15 +96,6 @@ def _granted(
         detail=f"{len(lease.placement.devices)} x {ask.flavor} on {lease.placement.node}",
     )  # fmt: skip
     return Changes(claims=(claim,), leases=(lease,), audit=(record,))
-
-
-def _summed(made: list[Changes]) -> Changes:
-    """All of them as one, which costs no more than what they hold."""
-    return Changes(
-        claims=tuple(chain.from_iterable(row.claims for row in made)),
-        leases=tuple(chain.from_iterable(row.leases for row in made)),
-        audit=tuple(chain.from_iterable(row.audit for row in made)),
-    )
 
 
 def _lease(grant: Grant, policy: Policy, now: datetime, lease_id: str, *, waited: bool) -> Lease:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -85,16 +86,22 @@ class Changes:
     forget: datetime | None = None
     forget_denied: datetime | None = None
 
-    def __add__(self, later: Changes) -> Changes:
-        return Changes(
-            claims=self.claims + later.claims,
-            leases=self.leases + later.leases,
-            usage=self.usage + later.usage,
-            audit=self.audit + later.audit,
-            anchor=later.anchor or self.anchor,
-            forget=later.forget or self.forget,
-            forget_denied=later.forget_denied or self.forget_denied,
+    @classmethod
+    def of(cls, made: Sequence[Changes]) -> Changes:
+        """All of them as one, in their order; it costs no more than what they hold."""
+        forgetting = [row for row in made if row.forget]
+        return cls(
+            claims=tuple(chain.from_iterable(row.claims for row in made)),
+            leases=tuple(chain.from_iterable(row.leases for row in made)),
+            usage=tuple(chain.from_iterable(row.usage for row in made)),
+            audit=tuple(chain.from_iterable(row.audit for row in made)),
+            anchor=next((row.anchor for row in reversed(made) if row.anchor), None),
+            forget=forgetting[-1].forget if forgetting else None,
+            forget_denied=forgetting[-1].forget_denied if forgetting else None,
         )
+
+    def __add__(self, later: Changes) -> Changes:
+        return Changes.of((self, later))
 
     def __bool__(self) -> bool:
         rows = self.claims or self.leases or self.usage or self.audit
@@ -152,7 +159,7 @@ class Ledger:
             changed = {claim.id: claim for claim in changes.claims}
             claims = _grown(claims, changed)
             keys = _grown(keys, {(c.ask.user, c.key): c.id for c in changes.claims})
-            queue = {name: c for name, c in {**queue, **changed}.items() if c.waiting}
+            queue = _queue_after(queue, changed)
         leases, past = self.leases, self.past
         if changes.leases:
             leases = {**leases, **{lease.id: lease for lease in changes.leases if lease.live}}
@@ -179,7 +186,7 @@ class Ledger:
         times = dict.fromkeys(ClaimState, before) | {ClaimState.DENIED: denied or before}
         kept = {
             key: claim
-            for key, claim in self.claims.items()
+            for key, claim in _whole(self.claims).items()
             if claim.waiting
             or key in live
             or claim.lease_id in self.leases
@@ -201,6 +208,23 @@ def _grown(old: Mapping[Key, Value], new: Mapping[Key, Value]) -> Mapping[Key, V
     else:
         recent, base = {**new}, old if isinstance(old, dict) else {**old}
     return ChainMap(recent, base) if len(recent) ** 2 < len(base) else {**base, **recent}
+
+
+def _whole(grown: Mapping[Key, Value]) -> Mapping[Key, Value]:
+    """The same in one piece, for who goes through all of it."""
+    return {**grown.maps[1], **grown.maps[0]} if isinstance(grown, ChainMap) else grown
+
+
+def _queue_after(queue: Mapping[str, Claim], changed: Mapping[str, Claim]) -> Mapping[str, Claim]:
+    """The queue with the changed claims that wait, without those that do not wait any more."""
+    touched = {name: claim for name, claim in changed.items() if claim.waiting or name in queue}
+    if not touched:
+        return queue
+    after = {**queue, **touched}
+    for name, claim in touched.items():
+        if not claim.waiting:
+            del after[name]
+    return after
 
 
 def _with_past(

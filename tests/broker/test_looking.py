@@ -24,8 +24,8 @@ async def test_those_who_ask_during_a_look_share_the_next_one():
     source = Slow()
     shared = SharedLook(source)
     first = asyncio.create_task(shared.observe([lease("a", "0")]))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
     later = [asyncio.create_task(shared.observe([lease(n, "1")])) for n in ("a", "b", "c")]
     await asyncio.sleep(0)
     source.go.set()
