@@ -159,7 +159,8 @@ async def _end(call: Call, lease: Lease) -> Lease | None:
     # A server that is on its way would start on devices that are someone else's by then: only
     # the spawner knows that none comes any more.
     seen = await broker.observe_now([ending]) if ending.holder or call.who.acts else []
-    call.service.wake.set()
+    if not seen or (await broker.store.snapshot()).waiting():
+        call.service.wake.set()  # there is a process to end, or somebody to give the GPU to
     return seen[0] if seen else None
 
 

@@ -92,8 +92,10 @@ class Families:
         return [process for process in below if process.pid not in spared]
 
     def _own(self, lease: Lease, processes: Iterable[Seen]) -> list[Seen]:
-        uid = self.uid_of(lease.ask.user)
-        return [process for process in processes if uid is None or process.uid == uid]
+        there = list(processes)
+        # Who that is may be a question to a directory on another machine: not asked for nothing.
+        uid = self.uid_of(lease.ask.user) if there else None
+        return [process for process in there if uid is None or process.uid == uid]
 
 
 def os_uid_of(user: str) -> int | None:

@@ -98,15 +98,19 @@ class ProcessObserver:
     async def observe(self, leases: Sequence[Lease]) -> dict[str, Observation]:
         """What is seen of each lease's holder, by lease id; one pass over all processes."""
         try:
-            look = await self._do(self._families.look)
-            at = self._clock.monotonic()
-            found = await self._do(lambda: {row.id: self._seen(row, look) for row in leases})
+            found, at = await self._do(lambda: self._look_at(leases))
         except OSError as error:
             log.warning("the processes of this machine cannot be listed: %s", error or "no answer")
             return {lease.id: _UNKNOWN for lease in leases}
         there = (key for key, what in found.items() if what.presence is Presence.THERE)
         self._note(there, at=at)
         return found
+
+    def _look_at(self, leases: Sequence[Lease]) -> tuple[dict[str, Observation], float]:
+        """What is seen of each, and when, by the monotonic clock."""
+        look = self._families.look()
+        at = self._clock.monotonic()
+        return {row.id: self._seen(row, look) for row in leases}, at
 
     async def kill(self, lease: Lease) -> None:
         """End every process of the lease, the children of its holder among them.
