@@ -83,10 +83,11 @@ def _log(handler: RequestHandler) -> None:
     level = logging.WARNING if status >= 500 else logging.INFO
     if status < 400 and request.method == "GET":
         level = logging.DEBUG
-    who = getattr(getattr(handler, "who", None), "name", "-")
-    path, asker = (UNSEEN.sub("?", text)[:200] for text in (request.path, who))
-    took = 1000 * request.request_time()
-    log.log(level, "%s %s %s %s %.1f ms", status, request.method, path, asker, took)
+    if log.isEnabledFor(level):
+        who = getattr(getattr(handler, "who", None), "name", "-")
+        path, asker = (UNSEEN.sub("?", text)[:200] for text in (request.path, who))
+        took = 1000 * request.request_time()
+        log.log(level, "%s %s %s %s %.1f ms", status, request.method, path, asker, took)
     if isinstance(handler, ApiRequest):
         method = request.method if request.method in handler.SUPPORTED_METHODS else "other"
         handler.service.metrics.requests.labels(method, handler.label(), str(status)).inc()

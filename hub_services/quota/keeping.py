@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,7 @@ from mlhub.core.strays import Stray, find_strays, lasting
 log = logging.getLogger(__name__)
 EVERY: Final = 1.0  # seconds between two sweeps
 SOON: Final = 0.1  # seconds between two sweeps at least, however much happens
+PROVED_EVERY: Final = 10.0  # seconds between two commits at most: a full disk shows by them
 STRAYS_EVERY: Final = 10.0  # seconds between two looks for use outside a lease
 USE_EVERY: Final = 5.0  # seconds between two looks at the clock for a sample of the use
 LONGEST_PAUSE: Final = 10.0  # seconds of back-off at most
@@ -77,6 +79,7 @@ class Keeper:
         self.service = service
         self.sweep = Sweep(service.broker)
         self._strays: list[Stray] = []
+        self._prove_at = 0.0
 
     async def run(self) -> None:
         """Until it is cancelled.
@@ -98,6 +101,9 @@ class Keeper:
             await asyncio.wait_for(self.sweep.settle(), FAREWELL)
         except TimeoutError:
             log.warning("what was asked of JupyterHub last has not been answered")
+
+    async def record_refusals(self) -> None:
+        """Write down what was refused last, at the end of all requests."""
         try:
             await self.service.broker.record_refusals(all_of_them=True)
         except (LedgerUnavailable, NotOwner) as error:
@@ -106,6 +112,9 @@ class Keeper:
     async def _sweep(self) -> float:
         await self.sweep.once()
         await self.service.broker.record_refusals()
+        if self.service.vitals.trouble or time.monotonic() >= self._prove_at:
+            await self.service.broker.prove()
+            self._prove_at = time.monotonic() + PROVED_EVERY
         self.service.vitals.swept()
         return EVERY
 

@@ -78,7 +78,6 @@ async def _own(store: Store, stop: asyncio.Event) -> None:
 async def _serve(service: Service, address: str, stop: asyncio.Event) -> int:
     keeper = Keeper(service)
     keeping = asyncio.create_task(_keep(keeper, service))
-    await service.broker.hardware.inventory()
     http = server(application(service))
     host, port = _place(address)
     try:
@@ -113,8 +112,8 @@ async def _end(
     service.bus.wake_all()
     keeping.cancel()
     await asyncio.wait([keeping])
-    await keeper.settle()
-    await _within(service.idle, LAST_WORDS)
+    await asyncio.gather(keeper.settle(), _within(service.idle, LAST_WORDS))
+    await keeper.record_refusals()
     await http.close_all_connections()
     await service.broker.store.close()
     for close in service.closers:

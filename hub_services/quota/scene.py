@@ -21,7 +21,7 @@ from mlhub.core.leases import Lease
 from mlhub.core.ledger import Ledger
 from mlhub.core.policy import Limit, Policy
 
-FRESH: Final = 0.5  # seconds that counts and forecasts may be old while nothing was committed
+FRESH: Final = 5.0  # seconds that a forecast of minutes may be old while nothing has changed
 LOAD_FRESH: Final = 5.0  # seconds that the load of the devices may be old
 
 
@@ -52,7 +52,7 @@ class Picture:
     """Counts, forecasts and load, kept for a moment."""
 
     revision: int = -1
-    taken_at: datetime | None = None
+    inventory: Inventory | None = None
     made: float = 0.0
     states: tuple[FlavorState, ...] = ()
     coming: dict[tuple[str, int], Forecast | None] = field(default_factory=dict)
@@ -88,10 +88,17 @@ class Picture:
         return self.loads
 
     def _renew(self, scene: Scene) -> None:
-        same = (self.revision, self.taken_at) == (scene.ledger.revision, scene.inventory.taken_at)
+        same = self.revision == scene.ledger.revision and self._shows(scene.inventory)
+        self.revision, self.inventory = scene.ledger.revision, scene.inventory
         if same and time.monotonic() - self.made < FRESH:
             return
         self.states = availability(scene.ledger, scene.inventory, scene.policy, scene.now)
         self.coming, self.shown = {}, {}
-        self.revision, self.taken_at = scene.ledger.revision, scene.inventory.taken_at
         self.made = time.monotonic()
+
+    def _shows(self, inventory: Inventory) -> bool:
+        """Whether it was made of the same devices: the hardware is read far more often than new."""
+        if self.inventory is None or inventory is self.inventory:
+            return inventory is self.inventory
+        made_of = (self.inventory.nodes, self.inventory.devices)
+        return made_of == (inventory.nodes, inventory.devices)

@@ -13,6 +13,7 @@ from jupyterhub.services.auth import HubOAuth
 from tornado.web import HTTPError
 
 FRESH: Final = 30.0  # seconds until a right that was taken away is gone here too
+STRANGE: Final = 5.0  # seconds that nobody is known by a credential
 BELIEVED: Final = 300.0  # seconds that the last answer holds while the hub does not answer
 KEPT: Final = 10_000  # credentials remembered at most
 Model = dict[str, Any] | None
@@ -22,6 +23,11 @@ Model = dict[str, Any] | None
 class _Answer:
     model: Model
     at: float
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the hub need not be asked again; a stranger may have just been made known."""
+        return time.monotonic() - self.at < (FRESH if self.model else STRANGE)
 
 
 class HubSignIn(HubOAuth):
@@ -48,7 +54,7 @@ class HubSignIn(HubOAuth):
     async def _known_or_asked(self, token: str, session_id: str, *, use_cache: bool) -> Model:
         key = hashlib.sha256(f"{session_id}:{token}".encode("utf8", "replace")).hexdigest()
         known = self._answers.get(key)
-        if use_cache and known and time.monotonic() - known.at < FRESH:
+        if use_cache and known and known.fresh:
             return known.model
         if key not in self._asking:
             task = asyncio.create_task(self._ask(token, session_id, key))
@@ -59,6 +65,8 @@ class HubSignIn(HubOAuth):
     async def _ask(self, token: str, session_id: str, key: str) -> Model:
         try:
             model: Model = await super().user_for_token(token, False, session_id, sync=False)
+            if model is None:
+                await self._see_that_the_hub_knows_us()
         except HTTPError:
             return self._last_answer(key)
         self._answers[key] = _Answer(model, time.monotonic())
@@ -66,6 +74,15 @@ class HubSignIn(HubOAuth):
         if len(self._answers) > KEPT:
             self._answers.popitem(last=False)
         return model
+
+    async def _see_that_the_hub_knows_us(self) -> None:
+        """A hub whose database takes nothing says of everybody that it does not know them.
+
+        Raises:
+            HTTPError: it says so of this service too.
+        """
+        if await super().user_for_token(self.api_token, False, sync=False) is None:
+            raise HTTPError(503, "the hub knows nobody")
 
     def _last_answer(self, key: str) -> Model:
         """What the hub said last of a credential, where that is not long ago.
