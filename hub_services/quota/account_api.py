@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
 from hub_services.quota.answers import (
     AuditPage,
     MeView,
@@ -25,11 +28,16 @@ from hub_services.quota.views import (
     use_view,
     waiting_view,
 )
+from mlhub.adapters.notify import EventBus
 from mlhub.broker.outlook import Outlook
 from mlhub.broker.ports import Page
 from mlhub.core.quotas import use_of
 
 ENDED_SHOWN = 10
+# What these say holds for a lease that lives; what became of it is told otherwise.
+OF_THE_LIVING: Final = frozenset(
+    {"ending", "goes-on", "switch-offer", "start-refused", "device-trouble"}
+)
 
 
 async def me(call: Call) -> Reply:
@@ -45,12 +53,21 @@ async def me(call: Call) -> Reply:
             user=who.user, groups=list(who.groups), operator=who.operator, limits=mine.limits,
             use=mine.use, claims=mine.claims, leases=mine.leases,
             ended=[lease_view(lease, facts) for _, lease in ended],
-            notices=[
-                NoticeView(number=row.number, event=row.event, text=row.text, lease_id=row.lease_id)
-                for row in service.bus.notices(who.user, operator=who.operator)
-            ],
+            notices=_notices(scene, service.bus, who),
         )
     )  # fmt: skip
+
+
+def _notices(scene: Scene, bus: EventBus, who: Identity) -> list[NoticeView]:
+    """What the asker was told lately and still holds."""
+    return [
+        NoticeView(
+            number=row.number, event=row.event, text=row.text, lease_id=row.lease_id,
+            at=scene.now - timedelta(seconds=row.age),
+        )
+        for row in bus.notices(who.user, operator=who.operator)
+        if row.event not in OF_THE_LIVING or row.lease_id in scene.ledger.leases
+    ]  # fmt: skip
 
 
 def mine_of(scene: Scene, outlook: Outlook, who: Identity) -> MineView:

@@ -215,6 +215,7 @@ class NoticeView(Answer):
     event: str
     text: str
     lease_id: str
+    at: Time
 
 
 class MeView(MineView):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +17,22 @@ USERS_KEPT: Final = 10_000  # users whose notices are remembered; the longest si
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message for one user. Numbers grow, so that a reader can ask for what came later."""
+    """A message for one user. Numbers grow, so that a reader can ask for what came later.
+
+    Attributes:
+        told: when, in seconds of this process's monotonic clock: `age` says how long ago.
+    """
 
     number: int
     event: str
     text: str
     lease_id: str = ""
+    told: float = 0.0
+
+    @property
+    def age(self) -> float:
+        """For how many seconds it has been there."""
+        return time.monotonic() - self.told
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +77,7 @@ class EventBus:
     def tell(self, user: str, event: str, text: str, lease_id: str = "") -> None:
         """A message for one user, or for `OPERATORS`; kept for when they look next."""
         self._number += 1
-        notice = Notice(self._number, event, text, lease_id)
+        notice = Notice(self._number, event, text, lease_id, time.monotonic())
         self._remember(user, notice)
         for box in self._open:
             if box.user == user or (user == OPERATORS and box.all_users):

@@ -93,7 +93,7 @@ def flavor_table(stock: InventoryView) -> RenderableType:
     for row in stock.flavors:
         memory = format_memory(row.memory_mib) if row.memory_mib else ""
         tables.add(
-            made, row.name, row.display_name, memory, str(row.free), str(row.total),
+            made, row.name, row.display_name, memory, str(row.free - row.kept), str(row.total),
             str(row.waiting), next_turn(row, stock.now), f"{row.price:.2f}" if row.price else "",
             note(row),
         )  # fmt: skip

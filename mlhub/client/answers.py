@@ -150,6 +150,7 @@ class NoticeView:
     event: str
     text: str
     lease_id: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ async def test_gpus_shows_each_flavor_with_what_is_free_and_the_wait(
         200,
         inventory(
             flavor("a100", display_name="A100 80 GB"),
-            flavor("h100", free=0, now=False, waiting=2, expected=soon, kept=1, price=0),
+            flavor("h100", free=1, now=False, waiting=2, expected=soon, kept=1, price=0),
             flavor("t4", now=False, allowed=False, why_not="You may not use T4.", out_of_service=1),
         ),
     )
