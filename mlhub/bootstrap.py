@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mlhub import private_files
 from mlhub.adapters.clock import FileClock, SystemClock
 from mlhub.adapters.hub import HubApi
 from mlhub.adapters.notify import EventBus
@@ -103,15 +103,10 @@ def ledger_url(settings: Settings, home: Path, environ: Mapping[str, str]) -> st
 def _from_secret_file(path: Path, setting: str) -> str:
     """The content of a file that nobody else may read: it may hold a password."""
     try:
-        mode, text = path.stat().st_mode, path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
-        raise BadInput(setting, f"{path} cannot be read: {why}", "correct it") from error
-    if stat.S_IMODE(mode) & 0o077:
-        raise BadInput(setting, f"{path} is open to other OS users", f"chmod 600 {path}")
-    if not text:
-        raise BadInput(setting, f"{path} is empty", "write the ledger's address into it")
-    return text
+        return private_files.read(path)
+    except private_files.Unusable as error:
+        remedy = error.remedy or "write the ledger's address into it"
+        raise BadInput(setting, error.problem, remedy) from error
 
 
 def _clock(settings: Settings) -> Clock:

@@ -14,8 +14,10 @@ from typing import Any, Final
 from jupyterhub.app import JupyterHub
 from traitlets.config import LazyConfigValue
 
+from mlhub import private_files
 from mlhub.configuration import Settings, load
 from mlhub.configuration.profiles import DEFAULT_PROFILES
+from mlhub.core.errors import BadInput
 from mlhub.core.quantities import format_duration, parse_duration
 from mlhub.spawner.banner import simulated
 from mlhub.spawner.wiring import ACTOR, MLFLOW, QUOTA
@@ -34,6 +36,7 @@ START: Final = "start:servers" if HUB_HAS_USER_SCOPES else "servers"
 QUOTA_SCOPES: Final = (
     "list:users", "read:users:groups", "read:users:name", "read:servers", START, "delete:servers",
 )  # fmt: skip
+SHORTEST_TOKEN: Final = 16
 DURATIONS: Final = ("1h", "2h", "4h", "8h", "12h", "24h", "72h")
 
 
@@ -60,6 +63,7 @@ def configure(
 
     Raises:
         ConfigurationError: there is something wrong in `mlhub.yaml`; it says all of it.
+        BadInput: the spawner's token cannot be made, or is empty or open to other OS users.
     """
     settings = load(path)
     home = Path(os.environ.get("MLHUB_HOME") or Path(path).expanduser().absolute().parent)
@@ -144,11 +148,13 @@ def _set_rights(c: Any, access: list[str]) -> None:
 
 def _token(path: Path) -> str:
     """The spawner's token from its file; one is made where there is none."""
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32))
-    return path.read_text().strip()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        private_files.make_once(path, lambda: secrets.token_hex(32))
+        return private_files.read(path, shortest=SHORTEST_TOKEN)
+    except private_files.Unusable as error:
+        remedy = error.remedy or "delete what is there: the next start makes a new one"
+        raise BadInput("the spawner's token", error.problem, remedy) from error
 
 
 def _list(section: Any, name: str) -> list[Any]:

@@ -77,6 +77,7 @@ def main() -> int:
     os.umask(0o077)
     try:
         settings = from_environment(os.environ)
+        cookie_secret(settings.state)  # made now, for what is wrong with it to be said here
     except (SettingsError, OSError) as error:
         print(f"mlhub: MLflow cannot start: {error}", file=sys.stderr)
         return os.EX_CONFIG

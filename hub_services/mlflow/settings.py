@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
+from mlhub import private_files
+
 GIB = 2**30
 JSON_LIMIT = 32 * 2**20
 """Bytes of a request that MLflow or the proxy must hold in memory (everything but artifacts)."""
 
 UPLOAD_LIMIT_GIB = 100
+COOKIE_SECRET_BYTES = 32
 SOCKET_PATH_LIMIT = 100  # Linux allows 107 bytes for the path of a unix socket
 
 
@@ -119,10 +122,15 @@ def upload_limit(environment: Mapping[str, str]) -> int:
 
 
 def cookie_secret(state: Path) -> bytes:
-    """The secret that signs this service's cookies: made at the first start, mode 600."""
-    path = state / "cookie_secret"
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-    return path.read_bytes()
+    """The secret that signs this service's cookies: made at the first start, mode 600.
+
+    Raises:
+        SettingsError: its file cannot be made, or is empty, too short or open to others.
+    """
+    path = state / "cookie-secret"
+    try:
+        private_files.make_once(path, lambda: secrets.token_hex(COOKIE_SECRET_BYTES))
+        return private_files.read(path, shortest=COOKIE_SECRET_BYTES).encode()
+    except private_files.Unusable as error:
+        remedy = error.remedy or "delete what is there: the next start makes a new one"
+        raise SettingsError(f"{error.problem}: {remedy}") from error

@@ -2,10 +2,9 @@
 
 import hmac
 import ipaddress
-import os
 import secrets
-import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Instance, Unicode, default
 from traitlets.config import LoggingConfigurable
 
+from mlhub import private_files
 from mlhub.authenticator.rate_limit import WrongTries
 from mlhub.authenticator.rules import HouseRules, person_refusal
 from mlhub.authenticator.visitors import SignInRefused, Visitor, printable
@@ -35,14 +35,12 @@ def make_password_file(path: Path) -> bool:
 
     Returns:
         Whether it was made now, and so should be shown once.
+
+    Raises:
+        BadInput: it cannot be written.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return False
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"{make_password()}\n")
-    return True
+    with _told():
+        return private_files.make_once(path, make_password)
 
 
 def read_password(path: Path) -> str:
@@ -51,17 +49,17 @@ def read_password(path: Path) -> str:
     Raises:
         BadInput: the file is missing, open to others, empty or too short to be a generated one.
     """
+    with _told():
+        return private_files.read(path, shortest=SHORTEST)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
     try:
-        mode, password = path.stat().st_mode, path.read_text().strip()
-    except (OSError, ValueError) as error:
-        raise BadInput(SETTING, f"{path} cannot be read: {error}", "restart the hub") from error
-    if stat.S_IMODE(mode) & 0o077:
-        raise BadInput(SETTING, f"{path} is open to other OS users", f"chmod 600 {path}")
-    if len(password) < SHORTEST:
-        raise BadInput(
-            SETTING, f"{path} holds less than {SHORTEST} characters", "delete it: a new one is made"
-        )
-    return password
+        yield
+    except private_files.Unusable as error:
+        remedy = error.remedy or "delete what is there: the next start makes a new one"
+        raise BadInput(SETTING, error.problem, remedy) from error
 
 
 def is_loopback(host: str) -> bool:

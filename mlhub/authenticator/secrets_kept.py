@@ -2,13 +2,14 @@
 
 import os
 import secrets
-import stat
 from pathlib import Path
 
+from mlhub import private_files
 from mlhub.core.errors import BadInput
 from mlhub.provider_settings import SecretReference
 
 SHORTEST_SECRET = 12
+KEY_BYTES = 32
 KNOWN_DEFAULTS = frozenset(
     {
         "admin",
@@ -81,23 +82,21 @@ def _from_env(reference: SecretReference, setting: str) -> str:
 
 def _from_file(path: Path, setting: str) -> str:
     try:
-        mode, value = path.stat().st_mode, path.read_text().strip()
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{setting}.file", f"{path} cannot be read: {error}", "correct it"
-        ) from error
-    if stat.S_IMODE(mode) & 0o077:
-        raise BadInput(f"{setting}.file", f"{path} is open to other users", f"chmod 600 {path}")
-    return value
+        return private_files.read(path)
+    except private_files.Unusable as error:
+        remedy = error.remedy or "put the secret there"
+        raise BadInput(f"{setting}.file", error.problem, remedy) from error
 
 
 def kept_key(path: Path) -> str:
-    """Reads a 256-bit key in hexadecimal, and makes it first if there is none."""
+    """Reads a 256-bit key in hexadecimal, and makes it first if there is none.
+
+    Raises:
+        BadInput: its file cannot be made or used.
+    """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _from_file(path, str(path))
-    with os.fdopen(descriptor, "w") as file:
-        key = secrets.token_hex(32)
-        file.write(f"{key}\n")
-    return key
+        private_files.make_once(path, lambda: secrets.token_hex(KEY_BYTES))
+        return private_files.read(path, shortest=KEY_BYTES)
+    except private_files.Unusable as error:
+        remedy = error.remedy or "delete it to have a new one made"
+        raise BadInput("authentication", error.problem, remedy) from error

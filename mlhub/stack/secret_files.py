@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
+from mlhub import private_files
 from mlhub.stack.problems import StackProblem
 
 PROXY_TOKEN = "proxy-token"  # noqa: S105 - the name of a file, not its content
@@ -47,26 +47,18 @@ def make_missing(directory: Path) -> set[str]:
         The names of those that were made now.
 
     Raises:
-        StackProblem: a file that is there is empty, too short or open to others.
+        StackProblem: one cannot be made, or is there and empty, too short or open to others.
     """
-    made = set()
-    for name in EVERY:
-        if (directory / name).exists():
-            read(directory, name)
-        else:
-            write(directory / name, hex_key())
-            made.add(name)
+    return {name for name in EVERY if _made_now(directory / name)}
+
+
+def _made_now(path: Path) -> bool:
+    try:
+        made = private_files.make_once(path, hex_key)
+        private_files.read(path, shortest=SHORTEST)
+    except private_files.Unusable as error:
+        raise _problem(error) from error
     return made
-
-
-def write(path: Path, secret: str) -> None:
-    """Writes a secret so that no other OS user can read it, not even for a moment."""
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"{secret}\n")
-    unfinished.rename(path)
 
 
 def read(directory: Path, name: str) -> str:
@@ -75,22 +67,15 @@ def read(directory: Path, name: str) -> str:
     Raises:
         StackProblem: the file is missing, empty, too short or open to others.
     """
-    path = directory / name
     try:
-        mode, secret = path.stat().st_mode, path.read_text().strip()
-    except OSError as error:
-        raise StackProblem(
-            f"The secret {path} cannot be read: {error.strerror}",
-            remedy="Start the stack with `mlhub up`, which makes what is missing.",
-        ) from error
-    if mode & 0o077:
-        raise StackProblem(
-            f"The secret {path} is open to other OS users",
-            remedy=f"Close it with `chmod 600 {path}`, or delete it to have a new one made.",
-        )
-    if len(secret) < SHORTEST:
-        raise StackProblem(
-            f"The secret {path} is empty or shorter than {SHORTEST} characters",
-            remedy="Delete it to have a new one made.",
-        )
-    return secret
+        return private_files.read(directory / name, shortest=SHORTEST)
+    except private_files.Unusable as error:
+        raise _problem(error) from error
+
+
+def _problem(error: private_files.Unusable) -> StackProblem:
+    way = f"Run `{error.remedy}`" if error.remedy else "Mend that"
+    return StackProblem(
+        f"The secret {error.problem}",
+        remedy=f"{way}, or delete what is there: `mlhub up` makes what is missing.",
+    )

@@ -10,6 +10,7 @@ import pytest
 from traitlets.config import Config
 
 from mlhub.configuration import ConfigurationError
+from mlhub.core.errors import BadInput
 from mlhub.hub_config import ACT, OPERATE, configure
 from mlhub.spawner.wiring import proxy_url, service_token, service_url
 
@@ -39,7 +40,7 @@ def test_the_spawner_and_its_credential_are_set(c: Config, tmp_path: Path) -> No
     token = tmp_path / "secrets" / "spawner-token"
     assert token.stat().st_mode & 0o777 == 0o600
     assert service_token(c, "mlhub-spawner") == token.read_text().strip()
-    assert len(token.read_text()) == 64
+    assert len(token.read_text().strip()) == 64
     assert role(c, "mlhub-spawner")["scopes"] == [QUOTA, ACT]
     assert set(c.JupyterHub.custom_scopes) == {ACT, OPERATE}
 
@@ -49,6 +50,16 @@ def test_a_second_start_has_the_same_token(c: Config, tmp_path: Path) -> None:
     again = Config()
     configure(again, tmp_path / "mlhub.yaml")
     assert service_token(again, "mlhub-spawner") == service_token(c, "mlhub-spawner")
+
+
+def test_a_token_that_is_empty_stops_the_start_instead_of_opening_the_hub(
+    c: Config, tmp_path: Path
+) -> None:
+    (tmp_path / "secrets").mkdir()
+    token = tmp_path / "secrets" / "spawner-token"
+    token.touch(mode=0o600)
+    with pytest.raises(BadInput, match=f"{token} is empty"):
+        configure(c, write(tmp_path))
 
 
 def test_users_and_their_servers_may_use_the_services_and_no_more(

@@ -337,7 +337,7 @@ def test_state_and_socket_are_private(hub: Hub, state: Path, ada: Client) -> Non
     socket = Path(backend_process().cmdline()[-2])
     assert stat.S_ISSOCK(socket.stat().st_mode)
     assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
-    assert stat.S_IMODE((state / "cookie_secret").stat().st_mode) == 0o600
+    assert stat.S_IMODE((state / "cookie-secret").stat().st_mode) == 0o600
     connections = backend_process().net_connections("tcp")
     assert [c for c in connections if c.status == psutil.CONN_LISTEN] == []
 
