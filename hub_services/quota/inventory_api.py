@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hub_services.quota.account_api import mine_of
@@ -28,6 +30,42 @@ from mlhub.core.leases import Lease
 from mlhub.core.policy import Limit
 from mlhub.core.queue import ordered
 from mlhub.core.quotas import why_never
+
+Fits = Callable[[str, str | None, str], bool]  # of a device's UUID, flavor and state
+Names = Mapping[str, tuple[str | None, DeviceState]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Some of the devices, and how many there are.
+
+    Attributes:
+        nodes: one part of the nodes, with those of their devices that fit.
+        fitting: how many nodes have devices that fit.
+        machines: how many nodes there are.
+        states: how many of all devices are in each state.
+    """
+
+    nodes: list[NodeView]
+    fitting: int
+    machines: int
+    states: Counter[str]
+
+
+async def find(call: Call, fits: Fits, part: slice) -> Found:
+    """The devices that fit, as the asker may see them; only those of `part` are looked up."""
+    scene, picture = await call.service.look(), call.service.picture
+    loads = await picture.load(call.service.usage)
+    names = _names(scene, picture.flavors(scene))
+    states = Counter(str(names[device.uuid][1]) for device in scene.inventory.devices)
+    rows: dict[str, list[Device]] = {}
+    for device in scene.inventory.devices:
+        flavor, state = names[device.uuid]
+        if fits(device.uuid, flavor, str(state)):
+            rows.setdefault(device.node, []).append(device)
+    shown = dict(list(rows.items())[part])
+    nodes = _views(scene, names, call.who, loads, shown)
+    return Found(nodes, len(rows), len(scene.inventory.nodes), states)
 
 
 async def inventory(call: Call) -> Reply:
@@ -80,17 +118,38 @@ def _nodes(
     who: Identity,
     loads: Mapping[str, DeviceLoad],
 ) -> list[NodeView]:
-    names = {
+    rows: dict[str, list[Device]] = {node.name: [] for node in scene.inventory.nodes}
+    for device in scene.inventory.devices:
+        rows.setdefault(device.node, []).append(device)
+    return _views(scene, _names(scene, states), who, loads, rows)
+
+
+def _names(scene: Scene, states: Iterable[FlavorState]) -> Names:
+    """Each device's flavor and state."""
+    none: dict[str, tuple[str | None, DeviceState]] = {
+        device.uuid: (None, DeviceState.OUT_OF_SERVICE) for device in scene.inventory.devices
+    }
+    return none | {
         uuid: (row.flavor.name, state) for row in states for uuid, state in row.devices.items()
     }
-    holders = _holders(scene, who)
-    found: dict[str, list[DeviceView]] = {node.name: [] for node in scene.inventory.nodes}
-    for device in scene.inventory.devices:
-        flavor, state = names.get(device.uuid, (None, None))
-        view = _device(device, flavor, state, holders.get(device.uuid), loads.get(device.uuid))
-        if who.operator:
-            view = view.model_copy(update={"warning": device.warning})
-        found.setdefault(device.node, []).append(view)
+
+
+def _views(
+    scene: Scene,
+    names: Names,
+    who: Identity,
+    loads: Mapping[str, DeviceLoad],
+    rows: Mapping[str, list[Device]],
+) -> list[NodeView]:
+    """These devices as the asker may see them, node by node."""
+    holders, found = _holders(scene, who), {}
+    for node, devices in rows.items():
+        found[node] = [
+            _device(row, *names[row.uuid], holders.get(row.uuid), loads.get(row.uuid)).model_copy(
+                update={"warning": row.warning if who.operator else ""}
+            )
+            for row in devices
+        ]
     nodes = {node.name: node for node in scene.inventory.nodes}
     return [
         NodeView(
@@ -117,7 +176,7 @@ def _holders(scene: Scene, who: Identity) -> dict[str, Lease]:
 def _device(
     device: Device,
     flavor: str | None,
-    state: DeviceState | None,
+    state: DeviceState,
     lease: Lease | None,
     load: DeviceLoad | None,
 ) -> DeviceView:
@@ -127,7 +186,7 @@ def _device(
     return DeviceView(
         uuid=device.uuid, index=device.index, model=device.model, memory_mib=device.memory,
         profile=device.profile, sharing=str(device.sharing), shares=device.shares, flavor=flavor,
-        state=str(state or DeviceState.OUT_OF_SERVICE), trouble=device.trouble, warning="",
+        state=str(state), trouble=device.trouble, warning="",
         holder=holder,
         utilisation=load.utilisation if load else None,
         memory_used_mib=load.memory_used if load else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 
-from hub_services.quota import account_api, claims_api, leases_api
+from hub_services.quota import account_api, claims_api, inventory_api, leases_api
 from hub_services.quota.answers import FlavorView, LeaseView, MeView
 from hub_services.quota.asks import ReleaseAsk, RenewAsk
 from hub_services.quota.pages.visit import Form, Visit
@@ -21,7 +21,9 @@ class Mine(Visit):
         """Show it."""
         me: MeView = await self.ask(account_api.me)
         stock = await self.stock()
-        devices = {device.uuid: device for node in stock.nodes for device in node.devices}
+        mine = {uuid for lease in me.leases for uuid in lease.devices}
+        found = await inventory_api.find(self.call(), lambda uuid, *_: uuid in mine, slice(None))
+        devices = {device.uuid: device for node in found.nodes for device in node.devices}
         flavors = {row.name: row for row in stock.flavors}
         bills = await self.service.spending.bills(self.service.history, me.user, me.leases)
         self.show_live(

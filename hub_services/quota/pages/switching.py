@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -37,8 +37,11 @@ def to_be_had(flavor: FlavorView, count: int) -> bool:
     return flavor.now and flavor.allowed and free >= count <= flavor.max_count
 
 
-def options_with(service: Service, claim: Claim, wanted: GpuAsk | None) -> dict[str, Any] | None:
-    """What a claim's owner chose, with other GPUs or, by None, without.
+Options = dict[str, Any]
+
+
+def options_with(service: Service, claim: Claim) -> Callable[[GpuAsk | None], Options | None]:
+    """What a claim's owner chose, with other GPUs or, by None, without: for each that is wanted.
 
     It is None where their environment has no such choice.
     """
@@ -46,8 +49,9 @@ def options_with(service: Service, claim: Claim, wanted: GpuAsk | None) -> dict[
     try:
         profiles = read_profiles(service.profiles, flavors)
     except BadInput:
-        return None
-    return instead(profiles, json.loads(claim.ask.options), wanted, flavors)
+        return lambda _: None
+    chosen = json.loads(claim.ask.options)
+    return lambda wanted: instead(profiles, chosen, wanted, flavors)
 
 
 class Switch(Form):
@@ -160,11 +164,11 @@ class Switch(Form):
         if not claim.waiting:
             raise _not("not-waiting", "You do not wait for a GPU any more.", so_far)
         if flavor == CPU:
-            return options_with(self.service, claim, None)
+            return options_with(self.service, claim)(None)
         rows = (await self.stock()).flavors
         if not any(row.name == flavor and to_be_had(row, claim.ask.count) for row in rows):
             raise _not("not-free", "This GPU is not free for you any more.", so_far)
-        return options_with(self.service, claim, GpuAsk(flavor, claim.ask.count))
+        return options_with(self.service, claim)(GpuAsk(flavor, claim.ask.count))
 
     async def _turn(self, claim: Claim, so_far: str) -> Lease:
         """What the claim was granted, while its server may be started with it.

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from hub_services.quota import inventory_api
 from hub_services.quota.answers import InventoryView
+from hub_services.quota.asks import InventoryQuery
 from hub_services.quota.page import Page
 from hub_services.quota.problems import from_validation
 from hub_services.quota.routes import Call, Reply
@@ -42,9 +43,19 @@ class Visit(Page):
         except ValidationError as error:
             raise from_validation(error) from error
 
+    @property
+    def part(self) -> bool:
+        """Whether an open page asks for what is new in it, not for a whole page."""
+        return self.request.headers.get("X-Mlhub-Part") == "live"
+
+    def call(self) -> Call:
+        """A call of the API in the visitor's name."""
+        return Call(self.service, self.who, {})
+
     async def stock(self) -> InventoryView:
-        """The inventory as the visitor may see it."""
-        found: InventoryView = await self.ask(inventory_api.inventory)
+        """The flavors as they stand for the visitor, without the devices."""
+        query = InventoryQuery(devices=False)
+        found: InventoryView = await self.ask(inventory_api.inventory, query=query)
         return found
 
     def show_live(self, template: str, **facts: Any) -> None:
@@ -52,7 +63,7 @@ class Visit(Page):
         service = self.service
         self.show(
             template, notice=service.broker.policy.notice.total_seconds(),
-            now=service.ledger_now(), who=self.who,
+            now=service.ledger_now(), who=self.who, part=self.part,
             hub_prefix=service.hub_prefix, base=service.hub_prefix.removesuffix("hub/"), **facts,
         )  # fmt: skip
 

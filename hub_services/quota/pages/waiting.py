@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from hub_services.quota import claims_api
 from hub_services.quota.answers import ClaimView, FlavorView, InventoryView
 from hub_services.quota.pages.switching import CPU, options_with, to_be_had
 from hub_services.quota.pages.visit import Visit
-from mlhub.core.claims import Claim
 from mlhub.core.errors import NotFound
 from mlhub.profiles import GpuAsk
 
+Can = Callable[[GpuAsk | None], bool]
 REFRESH: Final = 5  # seconds between two looks where the page's script does not run
 
 
@@ -24,33 +25,23 @@ class Waiting(Visit):
         stock = await self.stock()
         flavor = next((row for row in stock.flavors if row.name == claim.flavor), None)
         mine = self.who.is_user(claim.user)
-        waits = mine and claim.state == "queued"
+        can = await self._can(claim) if mine and claim.state == "queued" else None
         self.show_live(
             "waiting.html", claim=claim, claim_id=claim_id, flavor=flavor, mine=mine, stock=stock,
-            free=await self._free(claim, stock) if waits else [],
-            without=waits and await self._can(claim, None), cpu=CPU,
+            free=_free(claim, stock, can) if can else [],
+            without=can is not None and can(None), cpu=CPU,
             runs=mine and await self._runs(claim), asked=self._asked(stock),
             follow=self.server_url(claim.user, claim.server) if mine else "",
             refresh=REFRESH, spawn_url=self.spawn_url(claim.user, claim.server),
         )  # fmt: skip
 
-    async def _free(self, claim: ClaimView, stock: InventoryView) -> list[tuple[FlavorView, bool]]:
-        """What could be had now, each with whether the same environment can have it."""
-        return [
-            (row, await self._can(claim, GpuAsk(row.name, claim.count)))
-            for row in stock.flavors
-            if to_be_had(row, claim.count)
-        ]
-
-    async def _can(self, claim: ClaimView, wanted: GpuAsk | None) -> bool:
-        found = await self._kept(claim)
-        return found is not None and options_with(self.service, found, wanted) is not None
-
-    async def _kept(self, claim: ClaimView) -> Claim | None:
+    async def _can(self, claim: ClaimView) -> Can:
+        """Tells whether the claim's environment can have other GPUs or, by None, none."""
         try:
-            return await self.service.broker.find_claim(claim.claim)
+            found = options_with(self.service, await self.service.broker.find_claim(claim.claim))
         except NotFound:
-            return None
+            return lambda _: False
+        return lambda wanted: found(wanted) is not None
 
     async def _runs(self, claim: ClaimView) -> bool:
         """Whether the claim's server runs already with something else."""
@@ -58,7 +49,7 @@ class Waiting(Visit):
         if not held and claim.state != "queued":
             return False
         server = (claim.user, claim.server)
-        just_asked = bool(self.get_query_argument("instead", ""))
+        just_asked = bool(self.get_query_argument("instead", "")) and not self.part
         return await self.service.running.runs(
             self.service.broker.hub, server, standing=claim.state, anew=just_asked
         )
@@ -67,3 +58,12 @@ class Waiting(Visit):
         """What the visitor just asked for instead, while a server of theirs runs."""
         name = self.get_query_argument("instead", "")
         return name if name == CPU else next((r for r in stock.flavors if r.name == name), "")
+
+
+def _free(claim: ClaimView, stock: InventoryView, can: Can) -> list[tuple[FlavorView, bool]]:
+    """What could be had now, each with whether the same environment can have it."""
+    return [
+        (row, can(GpuAsk(row.name, claim.count)))
+        for row in stock.flavors
+        if to_be_had(row, claim.count)
+    ]

@@ -4,8 +4,13 @@
   const main = document.querySelector("main.gpus");
   if (!main) return;
   const AGAIN_MS = 15000;
+  const BESIDE_MS = 60000; // the same where a stream tells what changes
+  const LEAVING_MS = 120000; // that a form which was sent may take to bring another page
+  const RELOAD_MS = 60000; // a page that is refused is loaded again, but not again and again
+  const REFUSED = new Set([403, 404]);
   const PATIENCE_MS = 30000; // for an answer: what hangs must not stand in the way of the next look
   let seen = new Date();
+  let leaving = 0; // until when another page is on its way, and this one stays as it is
   // The service's clock counts: the reader's own may be wrong.
   const ahead = (block) => new Date(block.dataset.now) - Date.now();
   let skew = ahead(main);
@@ -51,14 +56,26 @@
     if (place) location.assign(place.dataset.follow);
   }
 
+  // The service's own page says why it refuses; with a fresh token it may not.
+  function reload() {
+    const last = Number(sessionStorage.getItem("mlhub reloaded") ?? 0);
+    if (Date.now() - last < RELOAD_MS) throw new Error("refused again");
+    sessionStorage.setItem("mlhub reloaded", String(Date.now()));
+    location.reload();
+  }
+
   async function refresh() {
+    if (Date.now() < leaving) return;
     try {
-      const headers = { Accept: "text/html", "X-XSRFToken": main.dataset.xsrf };
+      const headers = { Accept: "text/html", "X-XSRFToken": main.dataset.xsrf, "X-Mlhub-Part": "live" };
       const signal = AbortSignal.timeout(PATIENCE_MS);
       const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual", signal });
       if (answer.type === "opaqueredirect") return location.reload(); // the sign-in is over
+      if (REFUSED.has(answer.status)) return reload();
       if (!answer.ok) throw new Error(String(answer.status));
-      swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (Date.now() < leaving) return;
+      swap(page);
       seen = new Date();
       document.getElementById("stale").hidden = true;
     } catch {
@@ -85,17 +102,19 @@
     const { once } = event.target.dataset;
     const button = once && event.target.querySelector("button");
     if (button) Object.assign(button, { disabled: true, textContent: once });
+    leaving = Date.now() + LEAVING_MS;
     return undefined;
   });
+  window.addEventListener("pageshow", () => (leaving = 0));
   document.addEventListener("visibilitychange", ifSeen);
   tell(main);
   follow();
   setInterval(() => tell(main), 20000);
-  setInterval(ifSeen, AGAIN_MS);
-  mlhubStream.share({
+  const streams = mlhubStream.share({
     name: `mlhub ${main.dataset.api.replace(/\/$/, "")} ${main.dataset.user}`,
     connect,
     onChange: ifSeen,
     onTrouble: () => soon(),
   });
+  setInterval(ifSeen, streams ? BESIDE_MS : AGAIN_MS);
 })();
