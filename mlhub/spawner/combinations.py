@@ -34,6 +34,52 @@ class Combinations:
         return self.asks.get(tuple(answers.get(slug, "") for slug in self.options))
 
 
+class LastAsks:
+    """The asks of all profiles as they were last worked out: they are the same in most forms.
+
+    They are kept by value, since a profile_list may be a function that gives the same lists with
+    another content.
+    """
+
+    def __init__(self) -> None:
+        self._basis: object = None
+        self._made: tuple[Combinations, ...] = ()
+
+    def of(
+        self,
+        profiles: Sequence[Profile],
+        flavors: Sequence[Flavor] | None,
+        base: Mapping[str, Any],
+    ) -> tuple[Combinations, ...]:
+        """The combinations of each profile; worked out where anything they follow from changed."""
+        known = None if flavors is None else list(flavors)
+        basis = ([_asking_part(row) for row in profiles], known, _copied(base))
+        if basis != self._basis:
+            self._made = tuple(combinations_of(row, flavors, base) for row in profiles)
+            self._basis = basis
+        return self._made
+
+
+def _asking_part(profile: Profile) -> tuple[Any, ...]:
+    """What of a profile bears on GPUs; the rest of it may be large, or no plain value."""
+    options = [
+        (option.slug, [(choice.slug, _asking_keys(choice.override)) for choice in option.choices])
+        for option in profile.options
+    ]
+    return _asking_keys(profile.override), options
+
+
+def _asking_keys(override: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copied(override[key]) for key in ("gpu", *ASKING_KEYS) if key in override}
+
+
+def _copied(value: Any) -> Any:
+    """The value as it is now, whatever becomes of the mappings and lists in it."""
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
+
+
 def combinations_of(
     profile: Profile, flavors: Sequence[Flavor] | None, base: Mapping[str, Any]
 ) -> Combinations:

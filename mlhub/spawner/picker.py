@@ -16,12 +16,13 @@ from mlhub.core.errors import BadInput
 from mlhub.core.quantities import format_duration, parse_duration
 from mlhub.profiles import GpuAsk, Profile, resolve
 from mlhub.profiles.choosing import LONGEST, UNLISTED, Chosen
-from mlhub.spawner.combinations import Combinations, combinations_of, kind_of
+from mlhub.spawner.combinations import Combinations, LastAsks, kind_of
 from mlhub.spawner.form import OTHER
 from mlhub.spawner.looks import looks_of, profile_look
 from mlhub.spawner.markup import plain
 
 TEMPLATE: Final = "picker.html"
+LAST_ASKS: Final = LastAsks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Visit:
 def render(visit: Visit) -> str:
     """The form's HTML, without the form element itself."""
     chosen = last_choice(visit)
-    combinations = [combinations_of(row, visit.flavors, visit.base) for row in visit.profiles]
+    combinations = LAST_ASKS.of(visit.profiles, visit.flavors, visit.base)
     looks = {} if visit.inventory is None else looks_of(visit.inventory)
     answers = last_words(visit) | dict(chosen.options if chosen else {})
     rows = [
