@@ -102,7 +102,7 @@ class Gate(Answers):
         if self.stopped is not None:
             self._stop(self.stopped)
         elif self.received > self.limit:
-            self.on_connection_close()
+            self._give_up()
             self._stop(self._too_large())
         elif self.upload is None:
             self.held += chunk
@@ -180,6 +180,11 @@ class Gate(Answers):
         return asyncio.ensure_future(request)
 
     def on_connection_close(self) -> None:
-        """The client went away, so MLflow need not go on."""
+        """Tornado's: the client went away, so MLflow need not go on."""
+        self._give_up()
+        super().on_connection_close()
+
+    def _give_up(self) -> None:
+        """Ask MLflow no further."""
         if self.exchange is not None:
             self.exchange.cancel()

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +101,30 @@ async def test_mlflow_that_does_not_read_stops_the_sender(passing: Passing) -> N
                 passing.sent += MIB
     assert 0 < passing.sent < BUFFERS
     writer.transport.abort()
+
+
+async def until(look: Callable[[], bool]) -> None:
+    """Look again and again until something is so."""
+    pause = asyncio.Event()
+    async with asyncio.timeout(10):
+        while not look():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(pause.wait(), 0.02)
+
+
+def served() -> int:
+    """How many requests the proxy has not done with."""
+    return sum("_execute" in repr(task.get_coro()) for task in asyncio.all_tasks())
+
+
+async def test_a_request_whose_sender_went_away_half_way_is_done_with(passing: Passing) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", passing.port)
+    writer.write(f"PUT {ARTIFACT} HTTP/1.1\r\nHost: hub\r\n".encode())
+    writer.write(f"Content-Length: {TOTAL * MIB}\r\n\r\nfirst bytes".encode())
+    await writer.drain()
+    await until(lambda: served() == 1)
+    writer.transport.abort()
+    await until(lambda: served() == 0)
 
 
 async def test_an_upload_that_mlflow_never_takes_is_given_up() -> None:
