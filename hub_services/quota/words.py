@@ -13,8 +13,7 @@ from hub_services.quota.answers import ForecastView
 from mlhub.core.quantities import (
     format_duration,
     format_memory,
-    format_range,
-    format_wait,
+    format_outlook,
     ordinal,
     plural,
 )
@@ -63,9 +62,7 @@ def about(coming: ForecastView | None, now: datetime) -> str:
     """When something can be expected: ``about 12 min, likely 5 min to 20 min``."""
     if coming is None:
         return "when one will be free is not known"
-    likely = format_range(coming.soonest - now, coming.latest - now, " to ")
-    wait = format_wait(coming.expected - now)
-    return f"{wait}, likely {likely}" if likely else wait
+    return format_outlook(coming.expected - now, coming.soonest - now, coming.latest - now)
 
 
 def span(seconds: float | None) -> str:

@@ -15,7 +15,7 @@ from rich.text import Text
 from mlhub.adapters.clock import SystemClock
 from mlhub.cli import screen
 from mlhub.core.decisions import Forecast
-from mlhub.core.quantities import format_duration, format_range, format_wait
+from mlhub.core.quantities import format_duration, format_outlook
 
 WIDE: Final = 400  # columns where nobody looks at a screen: a pipe's reader wants whole words
 SIMULATED: Final = "These GPUs are simulated: no work is really done on them."
@@ -95,9 +95,7 @@ def ahead(time: datetime | None, at: datetime) -> str:
 
 
 def expected(forecast: Forecast | None, at: datetime) -> str:
-    """A forecast with its range: ``about 12 min (5 min - 20 min)``."""
+    """A forecast with its range: ``about 12 min, likely 5 min to 20 min``."""
     if forecast is None:
         return "not known"
-    middle = format_wait(forecast.expected - at)
-    likely = format_range(forecast.soonest - at, forecast.latest - at, " - ")
-    return f"{middle} ({likely})" if likely else middle
+    return format_outlook(forecast.expected - at, forecast.soonest - at, forecast.latest - at)

@@ -94,12 +94,18 @@ def format_wait(span: timedelta) -> str:
     return "less than a minute" if _short(span) else f"about {format_duration(span)}"
 
 
-def format_range(low: timedelta, high: timedelta, joined: str) -> str:
+def format_range(low: timedelta, high: timedelta) -> str:
     """How long a wait may be: ``"5 min to 20 min"``, ``"up to 20 min"``; "" if that is no range."""
     least, most = format_duration(low), format_duration(high)
     if least == most or _short(high):
         return ""
-    return f"up to {most}" if _short(low) else f"{least}{joined}{most}"
+    return f"up to {most}" if _short(low) else f"{least} to {most}"
+
+
+def format_outlook(expected: timedelta, low: timedelta, high: timedelta) -> str:
+    """A wait with its range: ``"about 12 min, likely 5 min to 20 min"``."""
+    wait, likely = format_wait(expected), format_range(low, high)
+    return f"{wait}, likely {likely}" if likely else wait
 
 
 def _short(span: timedelta) -> bool:

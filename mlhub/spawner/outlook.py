@@ -9,11 +9,11 @@ from typing import Final
 
 from mlhub.client import FlavorView
 from mlhub.core.decisions import Forecast
-from mlhub.core.quantities import format_range, format_wait
+from mlhub.core.quantities import format_outlook, format_wait
 
 CELLS: Final = 12
 """More devices than these are drawn as shares of so many cells."""
-MINUTES: Final = re.compile(r"^(\d+) min to (\d+ min)$")
+MINUTES: Final = re.compile(r"likely (\d+) min to (\d+ min)$")
 STATES: Final = ("held", "kept", "free", "out")
 
 
@@ -46,10 +46,8 @@ def about_text(forecast: Forecast | None, now: datetime) -> str:
 def _range_text(forecast: Forecast | None, now: datetime) -> str:
     if forecast is None:
         return ""
-    likely = format_range(forecast.soonest - now, forecast.latest - now, " to ")
-    likely = MINUTES.sub(r"\1–\2", likely)
-    about = about_text(forecast, now)
-    return f"{about}, likely {likely}" if likely else about
+    spans = (forecast.expected - now, forecast.soonest - now, forecast.latest - now)
+    return MINUTES.sub(r"likely \1–\2", format_outlook(*spans))
 
 
 def price_text(flavor: FlavorView) -> str:

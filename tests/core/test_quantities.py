@@ -103,4 +103,4 @@ def test_a_wait_is_never_said_to_be_nothing(seconds, words):
     [(300, 1200, "5 min to 20 min"), (0, 1200, "up to 20 min"), (0, 40, ""), (300, 310, "")],
 )
 def test_a_range_that_begins_at_once_is_told_by_its_end(low, high, words):
-    assert format_range(timedelta(seconds=low), timedelta(seconds=high), " to ") == words
+    assert format_range(timedelta(seconds=low), timedelta(seconds=high)) == words
