@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, cast
 
 from jupyterhub.services.auth import UserNotAllowed
@@ -16,7 +17,6 @@ from hub_services.quota.api import ApiRequest
 from hub_services.quota.identity import identity_of
 from hub_services.quota.problems import Problem
 from mlhub.adapters.notify import Mailbox, Notice
-from mlhub.core.errors import HubRefused, HubUnavailable
 
 TOPICS: Final = ("inventory", "leases", "queue")
 MOST_STREAMS: Final = 20  # of one user; a browser needs one
@@ -36,10 +36,12 @@ class Rhythm:
     Attributes:
         beat: seconds of silence at most.
         check: seconds between two looks at the reader's rights.
+        known: seconds that a user counts as there, for all streams that began with a ticket.
     """
 
     beat: float = 15.0
     check: float = 60.0
+    known: float = 300.0
 
 
 class Events(ApiRequest):
@@ -47,12 +49,15 @@ class Events(ApiRequest):
 
     _box: Mailbox | None = None
     _gone = False
+    _until: datetime | None = None  # when the ticket is over that the stream began with
 
     async def get(self, **path: str) -> None:
         """Carry it out; it returns when the stream is over."""
         route = self.routes["GET"]
         await self.let_in(route)
         self.call(route, path)
+        ticket = self.ticket(self.service.now())
+        self._until = ticket[1] if ticket else None
         bus, who = self.service.bus, self.who
         if bus.streams(who.name) >= MOST_STREAMS:
             text = f"You have {MOST_STREAMS} streams open; close some of your pages."
@@ -89,7 +94,7 @@ class Events(ApiRequest):
             text = await _next(box, rhythm.beat)
             if time.monotonic() - checked >= rhythm.check:
                 checked = time.monotonic()
-                if not await self._still_entitled():
+                if not await self._still_entitled(rhythm):
                     return
             await asyncio.sleep(PAUSE)
 
@@ -98,11 +103,7 @@ class Events(ApiRequest):
 
     def ticket_is_over(self) -> bool:
         """Whether the stream began with a ticket that is not good any more."""
-        try:
-            self.ticket(self.service.now())
-        except Problem:
-            return True
-        return False
+        return self._until is not None and self.service.now() >= self._until
 
     async def _send(self, text: str) -> bool:
         """Write to the reader; False when they are gone, or too slow to keep for."""
@@ -116,10 +117,11 @@ class Events(ApiRequest):
             return False
         return True
 
-    async def _still_entitled(self) -> bool:
+    async def _still_entitled(self, rhythm: Rhythm) -> bool:
         """Whether the reader may still see what they could see when the stream began."""
         if self.who.ticket:
-            return await self._still_a_user(self.who.user)
+            people, hub = self.service.people, self.service.broker.hub
+            return await people.has(hub, self.who.user, keep=rhythm.known)
         try:
             model = await self.hub_auth.user_for_token(
                 self.hub_auth.get_token(self) or "",
@@ -131,12 +133,6 @@ class Events(ApiRequest):
             return False
         by_token = getattr(self, "_token_authenticated", False)
         return identity_of(model, by_cookie=not by_token) == self.who
-
-    async def _still_a_user(self, name: str) -> bool:
-        try:
-            return await self.service.broker.hub.user(name) is not None
-        except (HubUnavailable, HubRefused):
-            return True  # the ticket itself ends soon
 
 
 async def _next(box: Mailbox, beat: float) -> str:

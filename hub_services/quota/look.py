@@ -43,7 +43,7 @@ class Look:
         # The form and these pages share one stream for each browser: its script is the form's.
         theirs = PrefixLoader({"templates": hub, "picker": PackageLoader("mlhub.spawner")})
         loader = ChoiceLoader([theirs, FileSystemLoader(OURS), hub])
-        self.templates = Environment(loader=loader, autoescape=True)
+        self.templates = Environment(loader=loader, autoescape=True, auto_reload=False)
         words.install(self.templates)
 
     def render(self, template: str, user: str, facts: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from hub_services.quota.answers import FindingView
 from hub_services.quota.lately import Lately
 from hub_services.quota.metrics import Metrics
 from hub_services.quota.pace import Pace
+from hub_services.quota.people import People
 from hub_services.quota.recent import Recent
 from hub_services.quota.running import Running
 from hub_services.quota.scene import Picture, Scene
@@ -59,6 +60,7 @@ class Service:
         findings: what the doctor found, for pages that are loaded again and again.
         recent: how busy the devices were lately.
         running: which servers run, by the hub's word of some seconds ago.
+        people: whom the hub has, by its word of some minutes ago.
         profiles: the environments of the form, as mlhub.yaml has them.
         pace: how often each user may ask for changes.
         wake: set to sweep at once.
@@ -84,6 +86,7 @@ class Service:
     pace: Pace = field(default_factory=Pace)
     recent: Recent = field(default_factory=Recent)
     running: Running = field(default_factory=Running)
+    people: People = field(default_factory=People)
     spending: Spending = field(default_factory=Spending)
     findings: Lately[list[FindingView]] = field(default_factory=lambda: Lately(EXAMINED_EVERY))
     profiles: Sequence[Mapping[str, Any]] = ()

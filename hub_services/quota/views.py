@@ -19,9 +19,9 @@ from hub_services.quota.answers import (
 )
 from hub_services.quota.identity import Identity
 from mlhub.core.availability import FlavorState
-from mlhub.core.claims import Claim, ClaimState
+from mlhub.core.claims import Claim
 from mlhub.core.decisions import Decision, Denied, Forecast, Granted
-from mlhub.core.leases import Lease, LeaseStatus, expected_end, window_closes
+from mlhub.core.leases import Lease, expected_end, window_closes
 from mlhub.core.ledger import AuditRecord, UsageEntry
 from mlhub.core.policy import Limit, Policy
 from mlhub.core.quotas import Use
@@ -50,7 +50,7 @@ def lease_view(lease: Lease, facts: LeaseFacts) -> LeaseView:
         id=lease.id, claim_id=lease.claim_id, user=ask.user, server=ask.server,
         kind=str(ask.kind), flavor=ask.flavor, count=lease.count, node=lease.placement.node,
         devices=list(lease.placement.devices), memory_mib=lease.placement.memory,
-        status=_status(lease.status), target="active" if lease.target == "active" else "ended",
+        status=str(lease.status), target="active" if lease.target == "active" else "ended",
         from_queue=lease.from_queue, granted_at=lease.granted_at, start_by=lease.start_by,
         started_at=lease.started_at, used_at=lease.used_at,
         window_closes_at=window_closes(lease, policy.claim_window) if live else None,
@@ -78,7 +78,7 @@ def claim_view(
     if isinstance(decision, Denied):
         lease_over = lease_view(ended, facts) if ended else None
         return ClaimView(
-            **base, state=_closed(claim.state), reason=str(decision.reason),
+            **base, state=str(claim.state), reason=str(decision.reason),
             message=decision.message, lease=lease_over, limit=decision.limit, used=decision.used,
             unit=decision.unit or None, retry_at=decision.retry_at,
         )  # fmt: skip
@@ -153,11 +153,3 @@ def audit_view(record: AuditRecord) -> AuditView:
         at=record.at, actor=record.actor, action=record.action, subject=record.subject,
         user=record.user, detail=record.detail,
     )  # fmt: skip
-
-
-def _status(status: LeaseStatus) -> str:
-    return str(status)
-
-
-def _closed(state: ClaimState) -> str:
-    return str(state)

@@ -9,7 +9,8 @@ from hub_services.quota.asks import LeaseQuery, PageQuery, QueueQuery
 from hub_services.quota.pages.visit import Visit
 from hub_services.quota.problems import bad_input, not_allowed
 
-SHOWN = 50
+SHOWN = 50  # records of the audit
+ROWS = 200  # of leases, and of those who wait
 
 
 class Admin(Visit):
@@ -19,22 +20,25 @@ class Admin(Visit):
         """Show it."""
         if not self.who.operator:
             raise not_allowed("This page is for operators.")
-        user, before = self.get_query_argument("user", "")[:255], self._before()
-        query = PageQuery(user=user or None, limit=SHOWN, before=before)
-        stock = await self.stock()
+        user = self.get_query_argument("user", "")[:255]
+        query = PageQuery(user=user or None, limit=SHOWN, before=self._number("before"))
+        leases = LeaseQuery(limit=ROWS, before=self._number("leases"))
+        queue = QueueQuery(limit=ROWS, after=self._number("queue") or 0)
+        stock, ledger = await self.stock(), (await self.service.look()).ledger
         self.show_live(
             "admin.html", kinds={row.name: row.display_name for row in stock.flavors},
-            leases=await self.ask(leases_api.listed, query=LeaseQuery(limit=500)),
-            queue=await self.ask(inventory_api.queue, query=QueueQuery()),
+            leases=await self.ask(leases_api.listed, query=leases),
+            queue=await self.ask(inventory_api.queue, query=queue),
             audit=await self.ask(account_api.audit, query=query),
             findings=await self.service.findings.get(partial(doctor_api.examined, self.service)),
-            stock=stock, user_filter=user, before=before,
+            stock=stock, user_filter=user, held=len(ledger.leases), waiting=len(ledger.waiting()),
         )  # fmt: skip
 
-    def _before(self) -> int | None:
-        text = self.get_query_argument("before", "")
+    def _number(self, name: str) -> int | None:
+        """From which row on a list is shown; None: from its beginning."""
+        text = self.get_query_argument(name, "")
         if not text:
             return None
         if not text.isdecimal() or len(text) > 18 or int(text) < 1:
-            raise bad_input("before", "it is no number of a record", "use the page's own links")
+            raise bad_input(name, "it is no number of a record", "use the page's own links")
         return int(text)

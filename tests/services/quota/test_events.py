@@ -143,13 +143,31 @@ async def test_a_stream_of_a_ticket_ends_with_the_ticket(hub, tokens):
 
 
 async def test_a_stream_of_a_ticket_ends_with_its_user(hub, tokens):
-    async with open_desk(hub, tokens, rhythm=Rhythm(beat=0.1, check=0.2)) as desk:
+    async with open_desk(hub, tokens, rhythm=Rhythm(beat=0.1, check=0.2, known=0)) as desk:
         desk.world.users("ada")
         ticket = desk.service.tickets.make("ada", (), desk.service.now())
         async with stream(desk, "", Authorization=f"Ticket {ticket.text}") as reader:
             await reader.settled()
             del desk.world.hub.users["ada"]
             assert await reader.ended()
+
+
+async def test_many_streams_of_tickets_do_not_ask_the_hub_again_and_again(hub, tokens):
+    async with open_desk(hub, tokens, rhythm=Rhythm(beat=0.1, check=0.2)) as desk:
+        desk.world.users("ada")
+        user, asked = desk.world.hub.user, []
+
+        async def counted(name: str) -> object:
+            asked.append(name)
+            return await user(name)
+
+        desk.world.hub.user = counted
+        ticket = desk.service.tickets.make("ada", (), desk.service.now())
+        async with stream(desk, "", Authorization=f"Ticket {ticket.text}") as reader:
+            await reader.settled()
+            await until(lambda: asked)
+            with pytest.raises(TimeoutError):
+                await until(lambda: len(asked) > 1, seconds=1)
 
 
 async def test_one_user_has_only_so_many_streams(desk: Desk, monkeypatch):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from hub_services.quota.pages import switching
+from hub_services.quota.pages import admin, switching
 from hub_services.quota.running import Running
 from mlhub.adapters.rehearsal import Server
 from tests.core.making import a100s, inventory
@@ -96,3 +96,25 @@ async def test_an_open_page_that_asks_about_a_server_does_not_ask_the_hub_at_eac
         again = await desk.ask("GET", page, who="ada", headers={"X-Mlhub-Part": "live"})
         assert "already runs" in again.body
     assert asked == ["ada"]
+
+
+async def test_the_operators_page_counts_all_and_leads_to_the_rest(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(admin, "ROWS", 1)
+    held = [(await desk.lease("ada", server=f"s{number}"))["id"] for number in range(2)]
+    held.append((await desk.lease("bob", count=2))["id"])
+    waiting = [
+        (await desk.claim(who, server="w", wait=True)).body["claim"] for who in ("ada", "bob")
+    ]
+    shown, path = set(), "/admin"
+    for _ in held:
+        page = (await desk.ask("GET", path, who="admin")).body
+        assert '<h2>In use</h2><span class="server">3 servers' in page
+        assert '<h2>Waiting</h2><span class="server">2 servers' in page
+        shown |= set(re.findall(r'<tr id="row-([^"]*)"', page))
+        path = f"/admin?{(re.findall(r'(leases=[0-9]+)', page) or [''])[0]}"
+    assert set(held) <= shown
+    (more,) = re.findall(r'href="\?(queue=[0-9]+)"', page)
+    page = (await desk.ask("GET", f"/admin?{more}", who="admin")).body
+    assert f'<tr id="row-{waiting[1]}"' in page
