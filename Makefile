@@ -3,6 +3,9 @@ PYTHON ?= python3
 ARGS ?=
 NAME ?=
 
+# Containers often set this. Without bytecode every process compiles all that it loads, at each start.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The environment may be a link to one that every OS user can enter; its real path is what counts.
 BIN = $$(readlink -f .venv)/bin
 

@@ -16,6 +16,10 @@ from mlhub.stack.leftovers import MARK
 from mlhub.stack.wiring import LOOPBACK, Wiring
 
 SERVICES = {"quota": secret_files.QUOTA_TOKEN, "mlflow": secret_files.MLFLOW_TOKEN}
+LEFT_OUT = (
+    *("JUPYTERHUB_", "MLHUB_LEASE_ID", "MLHUB_API_URL"),  # of a server that this runs in
+    "PYTHONDONTWRITEBYTECODE",  # each start would compile everything anew
+)
 HUB_CONFIG = Path(__file__).with_name("jupyterhub_config.py")
 
 
@@ -52,8 +56,7 @@ def all_parts(home: Home, wiring: Wiring) -> list[Part]:
 
 def base_environment(home: Home) -> dict[str, str]:
     """The environment that every process of the stack shares."""
-    foreign = ("JUPYTERHUB_", "MLHUB_LEASE_ID", "MLHUB_API_URL")  # of a server that this runs in
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
     return kept | {
         MARK: str(home.path),
         "MLHUB_HOME": str(home.path),
