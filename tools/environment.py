@@ -24,6 +24,17 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 SHARED_ENVIRONMENTS = Path("/opt/mlhub")
 OLDEST = (3, 11)
 TELL_EVERY_SECONDS = 5
+STAMP = "mlhub-environment.json"
+LOADED = (
+    "mlhub.cli mlhub.stack.up mlhub.stack.hub_wiring mlhub.stack.sign_in mlhub.hub_config "
+    "mlhub.spawner.local jupyterhub.app hub_services.quota.__main__ hub_services.mlflow.__main__ "
+    "jupyterhub.singleuser.app jupyterhub.singleuser.extension mlhub.singleuser.extension "
+    "jupyterlab.labapp jupyter_server_proxy jupyter_server_terminals ipykernel.kernelapp",
+    "mlflow mlflow.server.fastapi_app mlflow.server.handlers hub_services.mlflow.backend "
+    "mlflow.store.tracking.sqlalchemy_store",
+)
+"""What the parts and people's servers load, for two processes; servers of other OS users cannot
+write its bytecode themselves."""
 
 
 class Unusable(Exception):
@@ -78,14 +89,59 @@ def place_for_environment(*, as_root: bool) -> Path:
     return SHARED_ENVIRONMENTS / f"environment-{digest}"
 
 
+def is_a_strangers(path: Path) -> bool:
+    """Tells whether another OS user made what is there, or leads to nothing any more."""
+    try:
+        return path.stat().st_uid != os.geteuid()
+    except FileNotFoundError:
+        return path.is_symlink()
+    except PermissionError:
+        return True
+
+
+def make_room(place: Path) -> None:
+    """Frees `.venv` from what another OS user made there, and brings back what we had.
+
+    What two OS users write into, neither can renew. Nothing is deleted: it may be running.
+
+    Raises:
+        Unusable: only that other user may change this directory.
+    """
+    try:
+        if is_a_strangers(LINK):
+            set_aside()
+        ours = aside_of(os.geteuid())
+        if place == LINK and not LINK.exists() and ours.is_dir():
+            ours.rename(LINK)
+    except PermissionError as error:
+        raise Unusable(
+            f"{LINK} belongs to another OS user, and {ROOT} is closed to you. "
+            "Run this as that user, or use a clone of your own."
+        ) from error
+
+
+def aside_of(uid: int) -> Path:
+    """Says where the environment of an OS user waits while `.venv` is another one's."""
+    return LINK.with_name(f"{LINK.name}-of-{uid}")
+
+
+def set_aside() -> None:
+    """Moves what `.venv` is, unless it only leads elsewhere."""
+    if LINK.is_symlink():
+        LINK.unlink()
+        return
+    aside = aside_of(LINK.stat().st_uid)
+    if aside.exists():
+        shutil.rmtree(aside)  # older than the one that takes its place
+    LINK.rename(aside)
+
+
 def link_to(place: Path) -> None:
     """Lets `.venv` lead to an environment that had to be made elsewhere."""
     if place == LINK:
         return
-    if LINK.is_symlink():
-        LINK.unlink()
-    elif LINK.exists():
-        shutil.rmtree(LINK)
+    if LINK.is_symlink() or LINK.exists():
+        set_aside()
     LINK.symlink_to(place)
     say(f"      other OS users cannot enter {ROOT}: the environment is in {place}")
 
@@ -188,17 +244,17 @@ def install_packages(place: Path, lock: Path) -> None:
     """Brings the environment to what the lock names."""
     python, uv = place / "bin" / "python", place / "bin" / "uv"
     count = sum(1 for line in lock.read_text().splitlines() if line[:1].isalnum())
-    say("[2/4] Installer: uv, about 25 MB")
+    say("[2/5] Installer: uv, about 25 MB")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run_tool([*pip, "--requirement", INSTALLER], doing="Installing uv")
-    say(f"[3/4] Packages: {count} pinned ones, about 1.1 GB on disk")
+    say(f"[3/5] Packages: {count} pinned ones, about 1.1 GB on disk")
     words = ["--quiet", "--python", python, "--require-hashes", "--requirement", lock]
     run_tool([uv, "pip", "install", *words], doing="Installing the pinned packages")
 
 
 def install_project(place: Path, *, editable: bool) -> None:
     """Puts the project itself into the environment."""
-    say("[4/4] mlhub itself")
+    say("[4/5] mlhub itself")
     python, uv = place / "bin" / "python", place / "bin" / "uv"
     project = ["--editable", ROOT] if editable else ["--reinstall-package", "mlhub", ROOT]
     words = ["--quiet", "--python", python, "--no-deps", *project]
@@ -207,36 +263,69 @@ def install_project(place: Path, *, editable: bool) -> None:
 
 def bring_up_to_date(kind: str) -> None:
     """Makes or refreshes the environment; does nothing when the last run's stamp still holds."""
-    as_root = os.geteuid() == 0
-    place = place_for_environment(as_root=as_root)
-    editable = place == LINK
-    stamp = place / "mlhub-environment.json"
-    before = read_state(stamp)
-    if before.get("kind") == "test":
-        kind = "test"  # it has all that a run needs, and a change back and forth costs minutes
-    wanted = wanted_state(kind, editable=editable)
-    if (
-        before == wanted
-        and (place / "bin" / "mlhub").exists()
-        and LINK.resolve() == place.resolve()
-    ):
+    place = place_for_environment(as_root=os.geteuid() == 0)
+    if is_current(place, kind):
         return
-    make(place, before, wanted, editable=editable)
-    stamp.write_text(json.dumps(wanted, indent=1))
+    make_room(place)
+    if is_current(place, kind):
+        return
+    before, wanted = states_of(place, kind)
+    make(place, before, wanted, editable=place == LINK)
+    (place / STAMP).write_text(json.dumps(wanted, indent=1))
     say(f"      {size_of(place)} on disk")
 
 
+def states_of(place: Path, kind: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Says what the environment is, and what it has to be."""
+    before = read_state(place / STAMP)
+    if before.get("kind") == "test":
+        kind = "test"  # it has all that a run needs, and a change back and forth costs minutes
+    return before, wanted_state(kind, editable=place == LINK)
+
+
+def is_current(place: Path, kind: str) -> bool:
+    """Tells whether nothing is to be done: it is up to date, and we leave no files in another's."""
+    before, wanted = states_of(place, kind)
+    return (
+        before == wanted
+        and (place / "bin" / "mlhub").exists()
+        and LINK.resolve() == place.resolve()
+        and not (is_a_strangers(place) and os.access(place, os.W_OK))
+    )
+
+
+def keep_bytecode(place: Path) -> None:
+    """Loads once what is loaded at each start, and so keeps its bytecode.
+
+    An import that fails is left to the part that needs it, which says so in its log.
+    """
+    say("[5/5] Bytecode of all that a start loads, which takes some ten seconds")
+    code = """if True:
+        import contextlib, importlib, sys
+        for name in sys.argv[1:]:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    where = {"env": environment, "cwd": place, "stdout": subprocess.DEVNULL}
+    words = [place / "bin" / "python", "-W", "ignore", "-c", code]
+    loading = [subprocess.Popen([*words, *names.split()], **where) for names in LOADED]
+    for process in loading:
+        process.wait()
+
+
 def make(place: Path, before: dict[str, str], wanted: dict[str, str], *, editable: bool) -> None:
-    """Does the steps that are due: all four, or the last alone where only the project changed."""
+    """Does the steps that are due: all five, or the last two where only the project changed."""
     changed = {key for key in wanted if before.get(key) != wanted[key]}
     if not changed <= {"project"} or not (place / "bin" / "uv").exists():
         python = choose_python(Path(sys.executable), as_root=os.geteuid() == 0)
-        say(f"[1/4] Python environment: {place}, from {python}")
-        (place / "mlhub-environment.json").unlink(missing_ok=True)
+        say(f"[1/5] Python environment: {place}, from {python}")
+        (place / STAMP).unlink(missing_ok=True)
         make_environment(python, place)
         install_packages(place, LOCKS[wanted["kind"]])
     link_to(place)
     install_project(place, editable=editable)
+    keep_bytecode(place)
 
 
 def main() -> int:
@@ -244,6 +333,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=sorted(LOCKS), nargs="?", default="run")
     kind = parser.parse_args().kind
+    if os.geteuid() == 0:
+        os.umask(0o022)  # every OS user runs their server from this environment
     try:
         if sys.version_info < OLDEST:
             raise Unusable(f"Python 3.11 or newer is needed; {sys.executable} is {sys.version}")
