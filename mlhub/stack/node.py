@@ -8,7 +8,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mlhub.stack.problems import StackProblem
 
 LISTS = Path(__file__).with_name("node_parts")
 TELL_EVERY_S = 5.0
+READABLE = 0o022  # every OS user runs these parts
 
 Say = Callable[[str], None]
 
@@ -114,7 +116,8 @@ def install_parts(cache: Path, commands: Path, say: Say) -> NodeParts:
         StackProblem: a part could not be fetched; a later call goes on from here.
     """
     root = node_directory()
-    cache.mkdir(parents=True, exist_ok=True)
+    with open_to_all():
+        cache.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         place = place_of(part, cache)
         if not (place / part.entry).exists():
@@ -127,15 +130,26 @@ def install_parts(cache: Path, commands: Path, say: Say) -> NodeParts:
     return NodeParts(node=node, proxy=proxy, code_server=command)
 
 
+@contextmanager
+def open_to_all() -> Iterator[None]:
+    """Makes files that every OS user can read, whatever the mask of the one who starts us."""
+    before = os.umask(READABLE)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def install(part: Part, place: Path, node_root: Path, *, say: Say) -> None:
     """Installs one part beside its place and moves it there when it is whole."""
     unfinished = place.with_name(f"{place.name}.{os.getpid()}.unfinished")
     clear_unfinished(place)
     shutil.rmtree(place, ignore_errors=True)  # it lacks its entry: somebody deleted in it
-    unfinished.mkdir()
     try:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copyfile(LISTS / part.name / name, unfinished / name)
+        with open_to_all():
+            unfinished.mkdir()
+            for name in ("package.json", "package-lock.json"):
+                shutil.copyfile(LISTS / part.name / name, unfinished / name)
         run_npm("ci", unfinished, node_root=node_root, part=part, say=say)
         for inner in part.inner:
             # `ci` refuses VS Code's own lists, which differ a little from what it depends on
@@ -177,7 +191,7 @@ def run_npm(verb: str, directory: Path, *, node_root: Path, part: Part, say: Say
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        umask=0o022,  # every OS user runs these parts
+        umask=READABLE,
     ) as process:
         try:
             errors = follow(process, say)
