@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LARGEST = 10_000_000  # bytes
 KEPT = 5
 
+log = logging.getLogger(__name__)
+
 
 def open_log(path: Path) -> int:
     """Opens a log for a process to append to; gives the descriptor, for its caller to close."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Opens a log, or nothing in its place: a process that people need is started all the same."""
+    try:
+        descriptor = open_log(path)
+    except OSError as error:
+        log.warning("%s cannot be opened (%s): nothing is logged there", path, error.strerror)
+        descriptor = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def rotate(path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> bool:

@@ -6,22 +6,18 @@ import asyncio
 import contextlib
 import ctypes
 import logging
-import os
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 
-import psutil
-
-from mlhub.ending import children_of
 from mlhub.stack import health, leftovers, logs
+from mlhub.stack.chores import Chores
 from mlhub.stack.home import Home
 from mlhub.stack.parts import Part
 from mlhub.stack.wiring import save_json
 
-TICK_S = 0.5
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 60.0
 HEALTHY_AFTER_S = 30.0
@@ -41,6 +37,7 @@ class Watch:
         process: The running process; None between two.
         starts: How often it has been started.
         failures: How often in a row it ended before it was healthy.
+        starting: Whether it is being started just now.
         last_exit: The exit code of the last one that ended.
         answers: Whether it answered when it was last asked; None until its first answer.
     """
@@ -49,6 +46,7 @@ class Watch:
     process: asyncio.subprocess.Process | None = None
     starts: int = 0
     failures: int = 0
+    starting: bool = False
     last_exit: int | None = None
     answers: bool | None = None
 
@@ -84,6 +82,10 @@ class Supervisor:
     _chores: asyncio.Task[None] | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def __post_init__(self) -> None:
+        """Takes up the chores that belong to the watching."""
+        self.chores = Chores(self.home, self.say, self._numbers)
+
     def adopt_orphans(self) -> None:
         """Makes this process the parent of whatever its descendants leave behind (Linux)."""
         if sys.platform == "linux":
@@ -92,7 +94,7 @@ class Supervisor:
     def start(self, part: Part) -> None:
         """Starts a part and keeps it running from now on."""
         if self._chores is None:
-            self._chores = asyncio.create_task(self._look_after())
+            self._chores = asyncio.create_task(self.chores.run())
         self.watches[part.name] = watch = Watch(part)
         self._tasks.append(asyncio.create_task(self._keep(watch), name=part.name))
 
@@ -137,22 +139,23 @@ class Supervisor:
 
     async def _launch(self, watch: Watch) -> None:
         part = watch.part
-        descriptor = logs.open_log(self.home.logs / f"{part.name}.log")
+        watch.starting = True
         try:
-            watch.process = await asyncio.create_subprocess_exec(
-                *part.command,
-                cwd=part.directory,
-                env=dict(part.environment),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=descriptor,
-                start_new_session=True,  # Ctrl-C reaches us alone: we end the parts in order
-            )
+            with logs.opened(self.home.logs / f"{part.name}.log") as descriptor:
+                watch.process = await asyncio.create_subprocess_exec(
+                    *part.command,
+                    cwd=part.directory,
+                    env=dict(part.environment),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=descriptor,
+                    stderr=descriptor,
+                    start_new_session=True,  # Ctrl-C reaches us alone: we end the parts in order
+                )
             watch.starts += 1
         except OSError:
             log.exception("%s cannot be started", part.name)
         finally:
-            os.close(descriptor)
+            watch.starting = False
         self._write_states()
 
     async def _pause(self, watch: Watch) -> None:
@@ -165,29 +168,10 @@ class Supervisor:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), delay)
 
-    async def _look_after(self) -> None:
-        """Does the chores, to the very end: takes note of ended orphans, records, cuts logs.
-
-        While the stack stops, the hub waits for servers whose end only we can take note of.
-        """
-        seen: set[psutil.Process] = set()
-        while True:
-            self._reap()
-            family = set(children_of(psutil.Process()))
-            if family != seen:
-                seen = family
-                leftovers.record(self.home, family)
-            for path in self.home.logs.glob("*.log"):
-                logs.rotate(path)
-            await asyncio.sleep(TICK_S)
-
-    def _reap(self) -> None:
-        """Takes note of the end of processes that were left to us by a part that ended."""
-        ours = {w.process.pid for w in self.watches.values() if w.process}
-        for child in psutil.Process().children():
-            if child.pid not in ours and leftovers.is_dead(child):
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(child.pid, os.WNOHANG)
+    def _numbers(self) -> set[int] | None:
+        if any(watch.starting for watch in self.watches.values()):
+            return None
+        return {watch.process.pid for watch in self.watches.values() if watch.process}
 
     def _write_states(self) -> None:
         states = {
@@ -200,7 +184,8 @@ class Supervisor:
             }
             for name, watch in self.watches.items()
         }
-        save_json(self.home.states_file, states)
+        with self.chores.enduring("what `mlhub status` shows"):
+            save_json(self.home.states_file, states)
 
     async def wait_for_end(self, name: str, hurry: asyncio.Event) -> None:
         """Waits for a part to end by itself, but not for ever and not when it is to be quick."""
@@ -230,10 +215,12 @@ class Supervisor:
             await asyncio.wait(running, timeout=PATIENCE_S)
         for task in (*self._tasks, *filter(None, [self._chores])):
             task.cancel()
-        leftovers.record(self.home, children_of(psutil.Process()))
-        await asyncio.to_thread(leftovers.clear, self.home)
-        self._reap()
-        self.home.states_file.unlink(missing_ok=True)
+        self.chores.record(self.chores.family())
+        with self.chores.enduring("the record of processes"):
+            await asyncio.to_thread(leftovers.clear, self.home)
+        self.chores.reap()
+        with self.chores.enduring("what `mlhub status` shows"):
+            self.home.states_file.unlink(missing_ok=True)
 
 
 def describe_exit(code: int | None) -> str:
