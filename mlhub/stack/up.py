@@ -6,8 +6,11 @@ import asyncio
 import fcntl
 import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
 
 from mlhub.ending import mark_of
 from mlhub.stack import hub_api, logs, parts, wiring
@@ -56,9 +59,30 @@ def run(wishes: Wishes, say: Say) -> None:
     """
     home = wishes.home
     prepare(home)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
     with sole_owner(home):
         ready = make_ready(wishes, say)
-        asyncio.run(supervise(home, ready.wiring, say, once_up=ready.once_up))
+        asyncio.run(supervise(home, ready.wiring, unbreakable(say), once_up=ready.once_up))
+
+
+def leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """Ends what comes before the first process in an orderly way, an installation for instance.
+
+    Raises:
+        SystemExit: always, with the status that shells give to an end by this signal.
+    """
+    sys.exit(128 + number)
+
+
+def unbreakable(say: Say) -> Say:
+    """Lets the stack run on when nobody can be told: a closed terminal, or a full disk."""
+
+    def quietly(text: str) -> None:
+        with suppress(OSError, SystemExit):  # rich exits where nobody reads a pipe any more
+            say(text)
+
+    return quietly
 
 
 async def supervise(home: Home, plan: Wiring, say: Say, *, once_up: list[str]) -> None:
@@ -112,11 +136,12 @@ async def wait_for_pages(plan: Wiring) -> str | None:
     Returns:
         The part that did not answer in time; None when both do.
     """
-    pages = {"quota": f"{plan.service_url('quota')}healthz", "hub": f"{plan.url}hub/login"}
-    for name, page in pages.items():
-        if not await hub_api.wait_for(page, limit_s=START_LIMIT_S):
-            return name
-    return None
+    if not await hub_api.wait_for(f"{plan.url}hub/login", limit_s=START_LIMIT_S):
+        return "hub"
+    # The hub routes to its services last; until then it answers in their place, with an error.
+    quota = f"{plan.url}services/quota/healthz"
+    came = await hub_api.wait_for(quota, limit_s=START_LIMIT_S, below=400)
+    return None if came else "quota"
 
 
 async def find_dying(supervisor: Supervisor) -> str:
@@ -152,7 +177,7 @@ async def end(supervisor: Supervisor, home: Home, plan: Wiring) -> None:
         loop.add_signal_handler(number, hurry.set)
 
     async def orderly() -> None:
-        await hub_api.shut_down(home, plan)
-        await supervisor.wait_for_end("hub", hurry)
+        if await hub_api.shut_down(home, plan):
+            await supervisor.wait_for_end("hub", hurry)
 
     await supervisor.stop(first=orderly)
