@@ -7,12 +7,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jupyterhub.services.service import Service
+
 from mlhub.stack import secret_files
 from mlhub.stack.home import Home
 from mlhub.stack.leftovers import MARK
 from mlhub.stack.parts import SERVICES
 from mlhub.stack.wiring import LOOPBACK, Wiring, load
 
+PATIENCE_S = {"mlflow": 1}
+"""Seconds in which a service should answer while the hub starts; the hub's own default is 30.
+
+The hub routes to no service before each has answered or had its time: an MLflow that cannot start
+must not keep people from their GPUs.
+"""
 PROGRAMS = {
     "stack": (secret_files.STACK_TOKEN, ["proxy", "shutdown"]),
     "operator": (
@@ -60,12 +68,14 @@ def wire_services(c: Any, home: Home, wiring: Wiring) -> None:
 
 def hub_service(home: Home, wiring: Wiring, name: str) -> dict[str, Any]:
     """Describes a service that runs beside the hub and not below it."""
+    patient = name in PATIENCE_S and Service.class_traits().get("timeout")  # JupyterHub 6 has it
     return {
         "name": name,
         "url": f"http://{LOOPBACK}:{wiring.service_ports[name]}",
         "api_token": secret_files.read(home.secrets, SERVICES[name]),
         "oauth_client_id": f"service-{name}",
         "oauth_no_confirm": True,
+        **({"timeout": PATIENCE_S[name]} if patient else {}),
     }
 
 
