@@ -104,8 +104,8 @@ def _of_server(environ: Mapping[str, str]) -> Access | None:
 
 def _of_home(home: Home) -> Access | None:
     """The stack that runs in a home, with its operator's token."""
-    plan = wiring.load(home)
-    if plan is None or running.find_watcher(home) is None:
+    plan = wiring.load(home) if running.find_watcher(home) else None
+    if plan is None:
         return None
     return Access(f"{plan.url}{SERVICE}", token_file=home.secrets / secret_files.OPERATOR_TOKEN)
 

@@ -67,8 +67,13 @@ def find_watcher(home: Home) -> psutil.Process | None:
 
 
 def look(home: Home) -> StackState | None:
-    """Reads the state of a home's stack; None when none is running."""
-    watcher, plan = find_watcher(home), wiring.load(home)
+    """Reads the state of a home's stack; None when none is running.
+
+    Raises:
+        StackProblem: one is running that another version of mlhub started.
+    """
+    watcher = find_watcher(home)
+    plan = wiring.load(home) if watcher else None
     if watcher is None or plan is None:
         return None
     states = wiring.load_json(home.states_file) or {}
@@ -78,17 +83,17 @@ def look(home: Home) -> StackState | None:
 
 def look_at(name: str, state: Mapping[str, Any]) -> PartState:
     """Reads the state of one part, of which the supervisor wrote down what it knows."""
-    pid, starts = state["pid"], state["starts"]
+    pid, restarts = state["pid"], max(0, state["starts"] - 1)  # 0 starts: it never could be
     try:
         process = psutil.Process(pid) if pid else None
         if process is None or leftovers.is_dead(process):
-            return PartState(name, None, None, starts - 1, 0)
+            return PartState(name, None, None, restarts, 0)
         family = [process, *children_of(process)]
         memory = sum(map(memory_of, family))
         started = process.create_time()
-        return PartState(name, pid, started, starts - 1, memory, state.get("answers"))
+        return PartState(name, pid, started, restarts, memory, state.get("answers"))
     except psutil.Error:
-        return PartState(name, None, None, starts - 1, 0)
+        return PartState(name, None, None, restarts, 0)
 
 
 def memory_of(process: psutil.Process) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlhub.stack.home import Home
+from mlhub.stack.problems import StackProblem
 
 LOOPBACK = "127.0.0.1"
 
@@ -87,6 +88,18 @@ def save(home: Home, wiring: Wiring) -> None:
 
 
 def load(home: Home) -> Wiring | None:
-    """Reads the wiring of the last run; None if there was none."""
+    """Reads the wiring of the last run; None if there was none.
+
+    Raises:
+        StackProblem: another version of mlhub wrote it, with other fields.
+    """
     value = load_json(home.wiring_file)
-    return Wiring(**value) if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    try:
+        return Wiring(**value)
+    except TypeError as error:
+        raise StackProblem(
+            f"The stack in {home.path} was started by another version of mlhub",
+            remedy="End it with `mlhub down` and start it with `mlhub up`; nothing is lost by it.",
+        ) from error
