@@ -198,8 +198,10 @@ def running_stack(
         wait_for_page(stack)
         yield stack
     finally:
-        stack.stop()
-        stack.command("down")
+        try:
+            stack.stop()
+        finally:
+            stack.command("down")
 
 
 def wait_for_page(stack: Stack) -> None:
