@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from mlhub.authenticator.bindings import Ground
 from mlhub.authenticator.rules import HouseRules
+from mlhub.system_accounts import is_personal_id, system_problem
 
-FIRST_PERSONAL_ID = 1000
-NOBODY = 65_534
 USERADD_SECONDS = 60
 
 
@@ -40,9 +39,7 @@ def groups_of(name: str, named: frozenset[str] = frozenset()) -> frozenset[str]:
     """
     groups = {gid: _group_name(gid) for gid in os.getgrouplist(name, pwd.getpwnam(name).pw_gid)}
     return frozenset(
-        group
-        for gid, group in groups.items()
-        if group and (FIRST_PERSONAL_ID <= gid != NOBODY or group in named)
+        group for gid, group in groups.items() if group and (is_personal_id(gid) or group in named)
     )
 
 
@@ -79,13 +76,8 @@ def _said_by(command: list[str]) -> str:
 
 def system_refusal(rules: HouseRules, account: Account) -> str | None:
     """Says why an account of the system is refused; None: it is a person's, or allowed."""
-    personal = FIRST_PERSONAL_ID <= account.uid != NOBODY
-    if account.uid != 0 and (personal or account.name in rules.system_accounts):
-        return None
-    return (
-        f"'{account.name}' is an account of the system (uid {account.uid}), not of a person: "
-        "nobody signs in as it."
-    )
+    problem = system_problem(account.name, account.uid, allowed=rules.system_accounts)
+    return f"{problem}: nobody signs in as it." if problem else None
 
 
 def refusal(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from jupyterhub.spawner import LocalProcessSpawner
 from tornado import web
-from traitlets import Float, Unicode, default, observe
+from traitlets import Float, List, Unicode, default, observe
 
 from mlhub.core.claims import Placement
 from mlhub.ending import mark_of
@@ -27,6 +27,7 @@ from mlhub.spawner.leasing import GPULeaseMixin
 from mlhub.spawner.processes import Identified, belonging, end_all, is_same
 from mlhub.spawner.refusals import Told
 from mlhub.spawner.wiring import MLFLOW, proxy_url, service
+from mlhub.system_accounts import system_problem
 
 MARK: Final = "pid_mark"
 NOTHING: Final = {"CUDA_VISIBLE_DEVICES": "", "NVIDIA_VISIBLE_DEVICES": "void"}
@@ -70,6 +71,13 @@ class LocalGPUSpawner(GPULeaseMixin, LocalProcessSpawner):
     server_api_url = Unicode(
         help="""
         Where servers reach the quota service's API. Default: as the hub does (`quota_url`).
+        """,
+    ).tag(config=True)
+    allowed_system_accounts = List(
+        Unicode(),
+        help="""
+        Accounts of the system, below uid 1000, that servers of a hub with root may run as; `root`
+        never is. Default: what `mlhub.yaml` has under `authentication`. Example: `["builder"]`.
         """,
     ).tag(config=True)
     reap_timeout = Float(
@@ -133,6 +141,18 @@ class LocalGPUSpawner(GPULeaseMixin, LocalProcessSpawner):
             me = pwd.getpwuid(os.geteuid()).pw_name
             text = f"This hub runs without root and starts servers for '{me}' only."
             raise self.refused(Told("other-account", text, 403))
+        if os.geteuid() == 0:
+            self.refuse_the_systems(uid)
+
+    def refuse_the_systems(self, uid: int) -> None:
+        """Refuses a server that would run as an account of the system, whoever starts it."""
+        allowed = self.allowed_system_accounts
+        if problem := system_problem(self.user.name, uid, allowed=allowed):
+            text = (
+                f"{problem}: no server runs as it. An administrator may allow it by "
+                "`authentication: allowed_system_accounts` in mlhub.yaml (never root)."
+            )
+            raise self.refused(Told("system-account", text, 403))
 
     def make_preexec_fn(self, name: str) -> Callable[[], None] | None:
         """Becomes the OS user where that is possible."""

@@ -103,7 +103,7 @@ class SpawnHub:
 
     def quota(self, path: str) -> Any:
         """What the true quota service's API says to the spawner."""
-        token = (self.directory / "secrets" / "spawner-token").read_text()
+        token = (self.directory / "secrets" / "spawner-token").read_text().strip()
         headers = {"Authorization": f"token {token}"}
         url = f"{self.url}/services/quota/api/v1/{path}"
         return requests.get(url, headers=headers, timeout=30).json()
@@ -241,7 +241,8 @@ def proxy_command() -> list[str]:
     """The proxy, installed once where every OS user can read it."""
     cache = node_cache()
     if not (place_of(PROXY, cache) / PROXY.entry).exists():
-        install_parts(cache, print)
+        with tempfile.TemporaryDirectory() as commands:
+            install_parts(cache, Path(commands), print)
     return [str(node_directory() / "bin" / "node"), str(place_of(PROXY, cache) / PROXY.entry)]
 
 

@@ -43,7 +43,7 @@ class SmallService:
     """What it knows, what it was asked, and how it is to fail."""
 
     flavors: list[SmallFlavor] = field(default_factory=list)
-    token: str = "small-token"
+    token: str = "small-token-of-tests"
     simulated: bool = False
     limits: dict[str, Any] = field(default_factory=dict)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -45,6 +45,14 @@ def test_the_spawner_and_its_credential_are_set(c: Config, tmp_path: Path) -> No
     assert set(c.JupyterHub.custom_scopes) == {ACT, OPERATE}
 
 
+def test_who_of_the_systems_accounts_may_sign_in_may_have_a_server(
+    c: Config, tmp_path: Path
+) -> None:
+    sign_in = {"allowed_system_accounts": ["builder"]}
+    configure(c, write(tmp_path, authentication=sign_in))
+    assert c.LocalGPUSpawner.allowed_system_accounts == ["builder"]
+
+
 def test_a_second_start_has_the_same_token(c: Config, tmp_path: Path) -> None:
     configure(c, write(tmp_path))
     again = Config()

@@ -109,6 +109,19 @@ def test_nobody_without_an_account_gets_a_server(hub: SpawnHub, service: SmallSe
     assert service.calls("POST", "/claims") == []
 
 
+@pytest.mark.parametrize("name", ["root", "daemon", "www-data", "nobody"])
+def test_no_server_runs_as_an_account_of_the_system_whoever_starts_it(
+    hub: SpawnHub, service: SmallService, name: str
+) -> None:
+    hub.add_user(name)
+    answer = hub.spawn(name, {"profile": "python", "gpu": "a100"})
+    assert answer.status_code == 403
+    assert f"'{name}' is an account of the system" in answer.json()["message"]
+    assert "allowed_system_accounts" in answer.json()["message"]
+    assert set(status_of(service)) <= {"released"}
+    hub.api("DELETE", f"users/{name}").raise_for_status()
+
+
 def test_stopping_gives_the_gpu_back_and_leaves_no_process(
     hub: SpawnHub, service: SmallService, ada: Person
 ) -> None:
