@@ -121,8 +121,8 @@ class Gate(Answers):
                 await self.relay(answer)
         except NotAdmitted as stop:
             self.explain(stop.status, stop.code, stop.message)
-        except aiohttp.ClientConnectorError:
-            self.explain(503, "TEMPORARILY_UNAVAILABLE", STARTING, again=AGAIN_SECONDS)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            self._not_there(error)
         except (
             aiohttp.ClientError,
             asyncio.CancelledError,
@@ -132,6 +132,13 @@ class Gate(Answers):
             self.broken_off(error)
 
     head = post = put = patch = delete = get
+
+    def _not_there(self, error: aiohttp.ClientError) -> None:
+        """MLflow is not there, or ended before it answered: to be asked again, as at a start."""
+        if self._headers_written:
+            self.broken_off(error)
+        else:
+            self.explain(503, "TEMPORARILY_UNAVAILABLE", STARTING, again=AGAIN_SECONDS)
 
     async def _answer(self) -> aiohttp.ClientResponse:
         """MLflow's answer, whose headers are there and whose body is still to come."""

@@ -361,5 +361,5 @@ def test_mlflow_comes_back_by_itself_after_its_death(ada: Client) -> None:
     assert cookie_less.headers["Retry-After"] == "3"
     assert cookie_less.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
     assert ada.send("GET", "/", headers=page).status_code == 503
-    wait_for("MLflow", lambda: ada.send("GET", "/health").status_code == 200, seconds=60)
+    wait_for("MLflow", lambda: ada.send("GET", "/health").status_code == 200, seconds=120)
     assert user_of(ada.run(run_id)) == ("ada", "ada")
