@@ -198,3 +198,17 @@ async def test_a_part_that_takes_long_to_start_is_left_alone():
     done, _ = await asyncio.wait({watching}, timeout=1)  # many times as many asks as are allowed
     watching.cancel()
     assert (done, heard) == (set(), [])
+
+
+async def test_files_that_cannot_be_written_end_no_watch(home: Home):
+    said: list[str] = []
+    supervisor = supervisor_of(home, said)
+    (home.logs / "script.log").mkdir()
+    home.run.rename(home.run.with_name("elsewhere"))
+    supervisor.start(replace(part(home, "pass"), directory=home.path))
+    watch = supervisor.watches["script"]
+    await until(lambda: watch.starts >= 3, within_s=20, what="two more starts")
+    await supervisor.stop(first=nothing)
+    told = "what `mlhub status` shows cannot be written (No such file or directory)"
+    assert [line.split(";")[0] for line in said].count(told) == 1
+    assert any(line.startswith("the record of processes cannot be written") for line in said)
