@@ -47,7 +47,11 @@ def start(clone: Path, home: Path, port: int, limit_s: float) -> tuple[float, in
         memory = sum(one.memory_info().rss for one in family) // (1024 * 1024)
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(60)
+        finally:
+            down = ["make", "down", f"ARGS=--home {home}"]
+            subprocess.run(down, cwd=clone, env=environment, stdout=subprocess.DEVNULL, check=False)
     return seconds, memory
 
 
