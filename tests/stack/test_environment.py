@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,8 @@ from types import ModuleType
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.people import Person
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tools" / "environment.py"
@@ -167,3 +170,47 @@ def pins_of(name: str) -> dict[str, str]:
     lines = (ROOT / "requirements" / name).read_text().splitlines()
     rows = (line.split(" ")[0].split("==") for line in lines if "==" in line and line[:1].isalnum())
     return {canonicalize_name(package): version for package, version in rows}
+
+
+@pytest.mark.root
+def test_two_os_users_of_one_clone_take_turns_and_delete_nothing(
+    environment: ModuleType, monkeypatch: pytest.MonkeyPatch, ada: Person
+):
+    link, shared = environment.LINK, environment.SHARED_ENVIRONMENTS / "environment-of-root"
+    shared.mkdir(parents=True)
+    (link / "bin").mkdir(parents=True)
+    os.chown(link, ada.uid, ada.gid)
+    environment.make_room(shared)
+    environment.link_to(shared)
+    assert link.resolve() == shared.resolve()
+    monkeypatch.setattr(environment.os, "geteuid", lambda: ada.uid)
+    environment.make_room(link)
+    assert (link / "bin").is_dir(), "the environment that ada had is hers again"
+    assert not link.is_symlink()
+    monkeypatch.undo()
+    assert shared.is_dir()
+
+
+@pytest.mark.root
+def test_an_environment_of_root_s_is_open_whatever_root_s_mask(tmp_path: Path):
+    code = (
+        "import os, runpy, sys; os.umask(0o077); sys.argv = ['environment.py'];"
+        f"environment = runpy.run_path({str(SCRIPT)!r});"
+        "environment['main'].__globals__['bring_up_to_date'] = lambda kind: open('made', 'w');"
+        "environment['main']()"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o644
+
+
+def test_bytecode_is_kept_even_where_the_environment_says_not_to(
+    environment: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    place = tmp_path / "place"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+    packages = next(place.glob("lib/python*/site-packages"))
+    (packages / "loaded.py").write_text("")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(environment, "LOADED", ("missing loaded",))
+    environment.keep_bytecode(place)
+    assert list((packages / "__pycache__").glob("loaded.*.pyc"))
