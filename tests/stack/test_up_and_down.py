@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
 from pathlib import Path
@@ -13,8 +14,9 @@ import requests
 
 from mlhub.stack import leftovers
 from mlhub.stack.home import Home
+from mlhub.stack.ports import free_internal
 from tests.people import Person
-from tests.running import Stack, answers, running_stack
+from tests.running import Stack, answers, launch, running_stack, write_settings
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.stack
@@ -160,3 +162,26 @@ def test_status_of_nothing_says_so_and_has_its_exit_code(tmp_path: Path):
     assert answer.returncode == 3
     assert json.loads(answer.stdout)["running"] is False
     assert not list(tmp_path.iterdir())
+
+
+def test_a_stack_that_is_told_to_stop_while_it_starts_ends_at_once(open_directory: Path):
+    home = open_directory / "hasty"
+    write_settings(home, None, gpus_file=None, as_root=os.geteuid() == 0)
+    stack = launch(home, port=free_internal(1)[0])
+    wait_until(lambda: stack.part("mlflow"), within_s=60, what="its parts are started")
+    stack.process.terminate()
+    assert stack.process.wait(10) == 0
+    assert not leftovers.find(Home(home))
+
+
+def test_another_version_s_stack_is_told_without_a_traceback(own: Stack):
+    file = Home(own.home).wiring_file
+    before = file.read_text()
+    try:
+        file.write_text(json.dumps(json.loads(before) | {"tunnel": 1}))
+        answer = own.command("status")
+    finally:
+        file.write_text(before)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("mlhub: The stack in")
+    assert "another version of mlhub" in answer.stderr
