@@ -26,6 +26,10 @@ class Availability:
         url: where its API is.
         token: of the hub-side credential.
         patience_s: seconds that a claim is asked for.
+
+    Attributes:
+        last: what was last heard.
+        answered: whether the service answered when it was last asked.
     """
 
     def __init__(self, url: str, token: str, *, patience_s: float) -> None:
@@ -34,14 +38,14 @@ class Availability:
         self.quick = BrokerClient(url, token=token, patience=QUICK)
         self.last: InventoryView | None = None
         self._asked_at = float("-inf")
-        self._answered = False
+        self.answered = False
         self._asking: asyncio.Task[InventoryView | None] | None = None
         self._tickets: dict[tuple[str, tuple[str, ...]], tuple[float, str]] = {}
 
     async def inventory(self) -> InventoryView | None:
         """What exists and is free, at most `FRESH_S` old; None while the service is away."""
         if time.monotonic() - self._asked_at < FRESH_S:
-            return self.last if self._answered else None
+            return self.last if self.answered else None
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(self._ask())
         return await asyncio.shield(self._asking)
@@ -49,11 +53,11 @@ class Availability:
     async def _ask(self) -> InventoryView | None:
         try:
             self.last = await self.quick.inventory(devices=False)
-            self._answered = True
+            self.answered = True
         except NO_ANSWER:
-            self._answered = False
+            self.answered = False
         self._asked_at = time.monotonic()
-        return self.last if self._answered else None
+        return self.last if self.answered else None
 
     async def ticket(self, user: str, groups: Sequence[str], *, anew: bool = False) -> str:
         """A ticket for one user's browser; "" while the service is away.

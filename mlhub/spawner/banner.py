@@ -10,6 +10,7 @@ from mlhub.spawner.availability import Availability
 from mlhub.spawner.wiring import ACTOR, QUOTA, base_path, service_token, service_url
 
 LOOK_AGAIN_S: Final = 60.0
+ASK_AGAIN_S: Final = 3.0  # after no answer: the hub may be up before the service
 
 
 class Lookout:
@@ -27,10 +28,18 @@ class Lookout:
             if not url:
                 return False
             self._source = Availability(url, service_token(config, ACTOR), patience_s=1.0)
-        if time.monotonic() - self._looked_at > LOOK_AGAIN_S:
+        pause = LOOK_AGAIN_S if self._source.answered else ASK_AGAIN_S
+        if time.monotonic() - self._looked_at > pause:
             self._looked_at = time.monotonic()
             self._looking = asyncio.ensure_future(self._source.inventory())
         return bool(self._source.last and self._source.last.simulated)
+
+    async def close(self) -> None:
+        """Waits for the answer that is under way, and gives up the connections."""
+        if self._looking is not None:
+            await self._looking
+        if self._source is not None:
+            await self._source.close()
 
 
 _lookout = Lookout()
