@@ -9,6 +9,7 @@ import uvicorn
 BACKEND_URI = "MLHUB_MLFLOW_CHILD_BACKEND_URI"
 ARTIFACTS = "MLHUB_MLFLOW_CHILD_ARTIFACTS"
 KEEP_ALIVE_SECONDS = 75  # longer than the proxy keeps an idle connection
+SQLITE = "sqlite:///"
 ARTIFACT_ROOT = "mlflow-artifacts:/"
 
 
@@ -29,7 +30,22 @@ def prepare_database(backend_uri: str) -> None:
     """Create or upgrade MLflow's tables, so that the first request finds them."""
     from mlflow.server.handlers import initialize_backend_stores  # noqa: PLC0415
 
+    make_file(backend_uri)
     initialize_backend_stores(backend_uri, backend_uri, ARTIFACT_ROOT)
+
+
+def make_file(backend_uri: str) -> None:
+    """Make a new SQLite file beside its place: MLflow cannot go on with one that is half made."""
+    path = Path(backend_uri.removeprefix(SQLITE))
+    if not backend_uri.startswith(SQLITE) or path.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
+
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    for left in path.parent.glob(f"{unfinished.name}*"):
+        left.unlink()
+    SqlAlchemyStore(f"{SQLITE}{unfinished}", ARTIFACT_ROOT).engine.dispose()
+    unfinished.rename(path)
 
 
 def serve(socket: Path) -> None:

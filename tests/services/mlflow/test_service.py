@@ -349,6 +349,26 @@ def test_mlflows_process_knows_no_hub_token(hub: Hub, ada: Client) -> None:
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
+PREPARING = """
+import sys
+from hub_services.mlflow import backend
+backend.configure(*sys.argv[1:])
+backend.prepare_database(sys.argv[1])
+"""
+
+
+def test_a_first_start_that_is_killed_is_made_good_by_the_next_one(tmp_path: Path) -> None:
+    database, unfinished = tmp_path / "mlflow.db", tmp_path / "mlflow.db.unfinished"
+    words = [sys.executable, "-W", "ignore", "-c", PREPARING, f"sqlite:///{database}", tmp_path]
+    with subprocess.Popen(words) as first:
+        wait_for("its file", lambda: unfinished.exists() and unfinished.stat().st_size, seconds=60)
+        first.kill()
+    assert not database.exists()
+    subprocess.run(words, check=True)
+    assert database.exists()
+    assert not unfinished.exists()
+
+
 def test_mlflow_comes_back_by_itself_after_its_death(ada: Client) -> None:
     """Last, as everything waits for the restart: a person sees a page that looks again."""
     run_id = new_run(ada)
