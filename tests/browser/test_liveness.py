@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Request, expect
+from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
 from tests.browser.conftest import A100, PLAIN_HOST, T4
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.root]
 MINE, WHO, FORM = "services/quota/", "services/quota/who", "hub/spawn"
+LOOK_ANEW = "document.dispatchEvent(new Event('visibilitychange'))"
 
 
 class Streams:
@@ -75,3 +76,21 @@ def test_a_control_in_use_is_left_alone_while_the_page_around_it_is_refreshed(la
     expect(duration).to_be_focused()
     expect(duration).to_have_value("2h")
     assert page.evaluate("document.activeElement.dataset.same") == "yes"
+
+
+def test_a_page_that_is_refused_is_loaded_again_once_and_not_in_a_loop(lab, ada, visit):
+    page = visit(ada).open(MINE)
+    loads = []
+    page.on("request", lambda row: loads.append(row) if row.is_navigation_request() else None)
+
+    def refuse(route: Route) -> None:
+        looks = route.request.resource_type == "fetch"
+        route.fulfill(status=403) if looks else route.fallback()
+
+    page.route("**/services/quota/", refuse)
+    page.evaluate(LOOK_ANEW)
+    wait_in(page, lambda: len(loads) == 1, within_s=5, text="the page was not loaded again")
+    page.wait_for_load_state("load")
+    page.evaluate(LOOK_ANEW)
+    expect(page.locator("#stale")).to_be_visible()
+    assert len(loads) == 1
