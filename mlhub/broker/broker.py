@@ -118,7 +118,8 @@ class Broker:
 
             claim, changes = await self.transact(decide)
         self._announce(changes.leases)
-        if any(row.waiting or row.id != claim.id for row in changes.claims):
+        after = {row.id: row for row in changes.claims}.values()
+        if any(row.waiting or row.id != claim.id for row in after):
             self.notifier.changed("queue")
         return await self.standing(claim)
 

@@ -566,3 +566,59 @@ async def test_one_whose_server_is_being_started_already_hears_no_refusal(world)
     await world.tick(times=3)
     assert (await world.live())["b"].status is LeaseStatus.HELD
     assert world.told.events("b") == []
+
+
+async def test_what_a_refused_ask_would_give_up_is_given_to_nobody():
+    """X keeps the turn that counts for the group, so the one behind them stays over the limit."""
+    world = World(gpus=2, groups={"lab": Limit(devices=2)})
+    t4s = [device(f"GPU-t4-{number}", model="Tesla T4") for number in range(2)]
+    world.stock.content = inventory(*a100s(2), *t4s)
+    world.policy = replace(world.policy, flavors=(A100, T4))
+    await world.open()
+    world.users("x", "z", groups=("lab",))
+    await world.ask("b", flavor="t4", server="other")
+    over = await world.ask("b", flavor="t4")
+    holder = await world.spawn("a", count=2)
+    await world.ask("x", count=2, wait=True, groups=("lab",))
+    await world.ask("z", flavor="t4", wait=True, groups=("lab",))
+    world.hub.refuses = "not now"  # the turn comes, and its server is not started
+    await world.broker.release(holder.lease.id, by="a")
+    await world.tick(times=2)
+    await world.broker.release(over.lease.id, by="b")
+    await world.tick()
+    assert set(await world.live()) == {"x", "b"}
+    refused = await world.ask("x", flavor="t4", count=2, groups=("lab",))
+    assert refused.reason is Reason.NO_CAPACITY
+    assert set(await world.live()) == {"x", "b"}
+    await world.tick()
+    assert set(await world.live()) == {"x", "b"}
+    assert await world.findings() == []
+
+
+async def test_a_claim_wakes_the_pages_of_those_whom_it_concerns_alone(world):
+    first = await world.ask("a", key="k" * 8)
+    assert ("queue", "") not in world.told.topics
+    assert ("leases", "a") in world.told.topics
+    world.told.topics.clear()
+    assert (await world.ask("a", key="k" * 8)).lease == first.lease
+    assert world.told.topics == []
+    await world.ask("b", count=2, wait=True)
+    assert ("queue", "") in world.told.topics
+
+
+async def test_a_release_that_is_repeated_is_told_once(world):
+    lease = (await world.spawn("a")).lease
+    for _ in range(2):
+        await world.broker.release(lease.id, by="operator", why="the node is repaired")
+    assert world.told.events("a") == ["released"]
+
+
+async def test_a_limit_on_memory_counts_what_the_devices_have(world):
+    """Whatever the settings say of the flavor, or do not say."""
+    unsaid = replace(A100, memory=0)
+    world.policy = replace(world.policy, flavors=(unsaid,), everyone=Limit(memory=81_920))
+    world.wire()
+    assert isinstance(await world.spawn("a"), Granted)
+    refused = await world.ask("a", server="second")
+    assert refused.reason is Reason.MEMORY_LIMIT
+    assert await world.findings() == []

@@ -84,11 +84,11 @@ class World:
     def users(self, *names, groups=()):
         self.hub.users.update({name: HubUser(name, False, groups) for name in names})
 
-    async def ask(self, user, *, key=None, count=1, hours=8, server="", wait=False, groups=()):
-        options = f'{{"flavor": "a100", "count": {count}, "hours": {hours}}}'
+    async def ask(self, user, *, key=None, count=1, hours=8, flavor="a100", **more):
         asked = Ask(
-            user=user, server=server, flavor="a100", count=count, duration=hours * HOUR,
-            wait=wait, options=options, groups=groups,
+            user=user, server=more.get("server", ""), flavor=flavor, count=count,
+            duration=hours * HOUR, wait=more.get("wait", False), groups=more.get("groups", ()),
+            options=f'{{"flavor": "{flavor}", "count": {count}, "hours": {hours}}}',
         )  # fmt: skip
         return await self.broker.claim(asked, key or f"key-{self.new_id()}")
 
