@@ -4,8 +4,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from mlhub.core import leases
+from mlhub.core import leases, lifecycle
 from mlhub.core.errors import Conflict
 from mlhub.core.leases import EndReason, LeaseStatus, Target
 from mlhub.core.lifecycle import Effect, Observation, Presence, advance
@@ -166,3 +168,27 @@ def test_every_change_of_state_leaves_one_audit_record():
         "active"
     ]
     assert [r.action for r in step(active(), GONE, at=NOON + HOUR).changes.audit] == ["ended"]
+
+
+@given(
+    at=some.integers(0, 9 * 60),
+    seen=some.none() | some.integers(-130, 5),
+    billed=some.none() | some.integers(-130, 5),
+    from_queue=some.booleans(),
+    used=some.booleans(),
+    waiting=some.integers(0, 1),
+)
+def test_a_lease_that_just_goes_on_is_led_as_every_other(at, seen, billed, **more):
+    """What is passed over for speed changes nothing that a whole step would not."""
+    now = NOON + 2 * MINUTE + at * MINUTE
+    row = replace(
+        active(from_queue=more["from_queue"]),
+        used_at=NOON + MINUTE if more["used"] else None,
+        seen_at=None if seen is None else now + seen * MINUTE / 60,
+        billed_until=None if billed is None else now + billed * MINUTE / 60,
+    )
+    short = step(row, THERE, at=now, waiting=more["waiting"])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lifecycle, "_goes_on", lambda *_: False)
+        whole = step(row, THERE, at=now, waiting=more["waiting"])
+    assert (short.effects, short.changes) == (whole.effects, whole.changes)

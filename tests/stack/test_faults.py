@@ -166,6 +166,12 @@ def full(disk: Path) -> Iterator[None]:
         ballast.unlink()
 
 
+def test_a_full_disk_shows_though_nobody_asks_for_anything(lab):
+    with full(lab.disk):
+        wait_until(lab.reasons, within_s=SOON_S, what="the service is not ready")
+    wait_until(lambda: not lab.reasons(), within_s=SOON_S, what="the service is ready")
+
+
 def test_a_full_disk_refuses_in_words_and_leaves_what_runs_alone(lab, ada, bob):
     lab.started(ada)
     before = server_of(lab)
