@@ -31,18 +31,6 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Who gets devices now, and what is promised to the first that does not.
-
-    Attributes:
-        promise: when that one can expect them, and which; None when nobody is promised any.
-    """
-
-    grants: tuple[Grant, ...]
-    promise: Promise | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Occupied:
     """A live lease on some of the devices.
 
@@ -161,13 +149,6 @@ class Planner:
             self._taken[uuid] = self._taken.get(uuid, 0) + 1
         self._free = with_room(self._free, self._taken)
         self._tried.clear()
-
-
-def plan(queue: Iterable[Claim], supply: Supply, now: datetime) -> Plan:
-    """Which waiting claims of one flavor get devices now; `queue` is in order."""
-    planner = Planner(supply, now)
-    offered = [planner.offer(claim) for claim in queue]
-    return Plan(tuple(grant for grant in offered if grant), planner.promise)
 
 
 def _promise(

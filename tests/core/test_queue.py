@@ -1,5 +1,6 @@
 """The order of the queue, who may pass whom, and what those who wait are told to expect."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -9,11 +10,26 @@ from hypothesis import strategies as st
 from mlhub.core.forecasts import forecasts
 from mlhub.core.leases import EndReason, end
 from mlhub.core.policy import Policy
-from mlhub.core.queue import ordered, plan, supply_of
+from mlhub.core.queue import Grant, Planner, Promise, ordered, supply_of
 from tests.core.making import HOUR, MINUTE, NOON, a100s, claim, device, lease
 
 NOTICE = 30 * MINUTE
 SECOND = timedelta(seconds=1)
+
+
+@dataclass
+class Plan:
+    """Who gets devices now, and what is promised to the first that does not."""
+
+    grants: list[Grant]
+    promise: Promise | None
+
+
+def plan(queue, supply, now):
+    """What comes of offering everything to a queue in its order."""
+    planner = Planner(supply, now)
+    offered = [planner.offer(claim) for claim in queue]
+    return Plan([grant for grant in offered if grant], planner.promise)
 
 
 def supply(devices, *leases, now=NOON):
