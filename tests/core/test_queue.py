@@ -227,7 +227,7 @@ def test_a_long_queue_looks_at_the_devices_for_its_grants_and_not_for_each_claim
     have = supply_of(Counted(a100s(4)), busy, NOON, Policy())
     Counted.looks = 0
     result = plan(queue, have, NOON)
-    assert (result.grants, result.promise and result.promise[0]) == ((), NOON + HOUR)
+    assert (result.grants, result.promise and result.promise[0]) == ([], NOON + HOUR)
     assert Counted.looks <= 10
 
 
