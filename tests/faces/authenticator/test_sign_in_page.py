@@ -158,9 +158,9 @@ def test_two_sign_ins_at_two_providers_do_not_disturb_each_other(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_fits_and_can_be_read_by_everybody(
-    house: House, browser: Browser, width: int, scheme: str, tmp_path: Path
+    house: House, chromium: Browser, width: int, scheme: str, tmp_path: Path
 ) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     sign_in_page(page, house)
     fill(page, "bob", "x")
