@@ -6,15 +6,16 @@ import subprocess
 import sys
 import threading
 import traceback
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from mlhub.adapters.clock import SystemClock
-from mlhub.adapters.sql import SqlStore, database
+from mlhub.adapters.sql import SqlStore, database, reading
 from mlhub.broker.ports import Page
 from mlhub.core.errors import LedgerUnavailable
-from mlhub.core.ledger import Changes
+from mlhub.core.ledger import Changes, step_of
 from tests.adapters.deciding import does, note
 from tests.core.making import claim
 from tests.parts import small_disk
@@ -289,3 +290,25 @@ async def numbers_kept(url):
     finally:
         await store.close()
     return set(kept[: kept.index("0") + 8])
+
+
+async def test_a_ledger_that_is_read_anew_slowly_is_no_step_of_the_clock(
+    sqlite_url, opened, monkeypatch
+):
+    store = await opened(sqlite_url, clock=SystemClock())
+    clocks = []
+
+    def note_clock(_ledger, clock):
+        clocks.append(clock)
+        return None, Changes()
+
+    def slowly(connection):
+        threading.Event().wait(0.5)
+        return load(connection)
+
+    await store.update(note_clock)
+    load = reading.load
+    monkeypatch.setattr(reading, "load", slowly)
+    store._keeper.ledger = None  # as after every error
+    await store.update(note_clock)
+    assert step_of(*clocks, timedelta(seconds=0.2)) == timedelta(0)

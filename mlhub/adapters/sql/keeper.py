@@ -122,9 +122,10 @@ class Keeper:
         row = connection.execute(self._beginning).one()
         if row.epoch != self._epoch:
             raise fenced()
+        anchor = self._anchor(row.now)  # both clocks at once, before what may take long
         if self.ledger is None or self.ledger.revision != row.revision:
-            return reading.load(connection), self._anchor(row.now)
-        return self.ledger, self._anchor(row.now)
+            return reading.load(connection), anchor
+        return self.ledger, anchor
 
     def _anchor(self, wall: datetime) -> Anchor:
         """That time of the database, or the simulated one, with the monotonic clock's."""

@@ -117,12 +117,12 @@ class SqlStore:
         reader, self._reader = self._reader, None
         if thread is None:
             return
-        if reader is not None:
-            await reader.close()
         if self._committing is not None:
             await self._committing
         await asyncio.get_running_loop().run_in_executor(thread, self._keeper.close)
         thread.shutdown()
+        if reader is not None:  # the last, for the next owner need not wait for what is read
+            await reader.close()
 
     async def ended_leases(self, user: str | None, page: Page) -> list[tuple[int, Lease]]:
         """Ended leases, of one user or of all."""
