@@ -146,7 +146,9 @@ class Keeper:
         """How busy the devices are, for the pictures of the last hour."""
         service = self.service
         loads, scene = await service.picture.load(service.usage), await service.look()
-        service.recent.note(loads, scene.now)
+        if service.recent.note(loads, scene.now):
+            for user in {lease.ask.user for lease in scene.ledger.leases.values()}:
+                service.bus.changed("leases", user)
         return USE_EVERY
 
     def _tell(self, stray: Stray) -> None:

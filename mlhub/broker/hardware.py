@@ -37,9 +37,8 @@ class Hardware:
         Who asks waits for it no longer than a moment: what was known before is answered then,
         and what comes of the question holds for the next. Only the first answer is waited for.
         """
-        if self._reading is None and self._older_than(within):
-            self._reading = asyncio.create_task(self._read())
-        if self._reading is not None:
+        if self._older_than(within):
+            self._reading = self._reading or asyncio.create_task(self._read())
             patience = None if self._tried_at is None else PATIENCE
             await asyncio.wait({self._reading}, timeout=patience)
         return self._last

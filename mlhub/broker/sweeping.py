@@ -15,6 +15,7 @@ from mlhub.broker.ports import ServerState
 from mlhub.broker.stepping import Moved, Sight, look_at, move_all
 from mlhub.broker.troubles import Troubles
 from mlhub.core.admission import flavor_of
+from mlhub.core.devices import Inventory
 from mlhub.core.errors import HubRefused, HubUnavailable, NotFound
 from mlhub.core.leases import EndReason, Lease, LeaseStatus, Target
 from mlhub.core.ledger import Changes, Ledger
@@ -38,6 +39,7 @@ class Sweep:
         self._troubles = Troubles(broker.notifier)
         self._offered: set[str] = set()  # leases whose owner was told to switch to them
         self._forget_next = broker.clock.monotonic()
+        self._shown: tuple[object, ...] | None = None
 
     async def once(self) -> list[Step]:
         """One sweep; what it asks of the hub goes on behind it."""
@@ -61,11 +63,19 @@ class Sweep:
         seen = [step.lease for step in moved.steps if step.changes.audit]
         self._offered.intersection_update(lease.id for lease in leases)
         broker.announce([*moved.granted, *seen])
+        self._announce_hardware(inventory)
         self._troubles.tell(leases, broker.hardware.last())
         for step in moved.steps:
             for effect in step.effects:
                 self._run(step.lease, effect)
         return moved.steps
+
+    def _announce_hardware(self, inventory: Inventory) -> None:
+        """Tell the pages what no lease brought about: a GPU that fails, a driver that is silent."""
+        shown = (inventory.nodes, inventory.devices, inventory.problem)
+        if self._shown not in (None, shown):
+            self.broker.notifier.changed("inventory")
+        self._shown = shown
 
     async def settle(self) -> None:
         """Wait for what the sweeps asked of the world."""

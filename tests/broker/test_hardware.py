@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from mlhub.adapters.clock import ManualClock
-from mlhub.broker.hardware import USED, Hardware
+from mlhub.broker.hardware import FRESH, USED, Hardware
 from mlhub.core.leases import LeaseStatus
 from mlhub.core.policy import Policy
 from tests.broker.world import SECOND, World
@@ -46,6 +46,20 @@ async def test_nobody_waits_long_for_hardware_that_answered_before_and_it_is_ask
     assert source.asked == 2
     source.go.set()
     assert len((await hardware.inventory()).devices) == 2
+
+
+async def test_what_is_fresh_enough_is_answered_at_once_while_the_hardware_is_asked(clock):
+    source = Slow()
+    hardware = Hardware(source, clock)
+    first = await hardware.inventory()
+    source.go.clear()
+    clock.advance(FRESH * SECOND)
+    sweep = asyncio.create_task(hardware.inventory(within=FRESH))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(0):
+        assert await hardware.inventory() is first
+    source.go.set()
+    assert len((await sweep).devices) == 2
 
 
 async def test_the_first_answer_is_waited_for(clock):
@@ -90,3 +104,18 @@ async def test_a_turn_outlasts_a_driver_that_is_silent_after_a_restart():
     world.stock.broken = ""
     await world.tick(61 * SECOND, times=2)
     assert (await world.live())["b"].status is LeaseStatus.ACTIVE
+
+
+async def test_pages_are_told_of_a_gpu_that_fails_and_of_one_that_returns():
+    world = await World(gpus=2).open()
+    await world.tick(times=2)
+    world.told.topics.clear()
+    await world.tick(times=5)
+    assert world.told.topics == []
+    whole = world.stock.content
+    world.lose(0)
+    await world.tick(3 * SECOND)
+    assert world.told.topics == [("inventory", "")]
+    world.stock.content = whole
+    await world.tick(3 * SECOND)
+    assert world.told.topics == [("inventory", "")] * 2
