@@ -12,7 +12,7 @@ from mlhub.broker.ports import DeviceUse, Page
 from mlhub.core.errors import InventoryUnavailable
 from mlhub.core.invariants import QUIET, Finding, examine
 from mlhub.core.leases import Lease
-from mlhub.core.ledger import stepped_back, stepped_on
+from mlhub.core.ledger import Changes, stepped_back, stepped_on
 from mlhub.core.strays import find_strays, lasting
 from mlhub.core.usage_invariants import examine_sums, examine_usage
 
@@ -54,7 +54,9 @@ async def _billed(service: Service) -> list[Finding]:
     for _ in range(TRIES):
         before = await store.snapshot()
         findings = await _usage_of(service, list(before.leases.values()))
-        if (await store.snapshot()).revision == before.revision:
+        # Asked where commits are made: one that can be read already may not be known here yet.
+        after = await store.update(lambda ledger, _clock: (ledger.revision, Changes()))
+        if after == before.revision:
             return findings
     return await _usage_of(service, [])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class HubSignIn(HubOAuth):
         super().__init__(**kwargs)
         self._answers: OrderedDict[str, _Answer] = OrderedDict()
         self._asking: dict[str, asyncio.Task[Model]] = {}
+        self._knew_us = -math.inf
 
     def user_for_token(
         self, token: str, use_cache: bool = True, session_id: str = "", *, sync: bool = True
@@ -81,8 +83,11 @@ class HubSignIn(HubOAuth):
         Raises:
             HTTPError: it says so of this service too.
         """
+        if time.monotonic() - self._knew_us < STRANGE:
+            return
         if await super().user_for_token(self.api_token, False, sync=False) is None:
             raise HTTPError(503, "the hub knows nobody")
+        self._knew_us = time.monotonic()
 
     def _last_answer(self, key: str) -> Model:
         """What the hub said last of a credential, where that is not long ago.
