@@ -35,6 +35,7 @@ async function pass(ms) {
 }
 const block = { dataset: { now: "2026-11-21T12:00:00Z", api: "/api/", user: "ada" },
   querySelectorAll: () => [], querySelector: () => null };
+globalThis.addEventListener = () => {};
 globalThis.document = { visibilityState: "visible", addEventListener() {},
   querySelector: () => block, getElementById: () => ({}) };
 globalThis.window = globalThis;
