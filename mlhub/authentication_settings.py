@@ -76,7 +76,7 @@ class AuthenticationSettings(Section):
         "in `accounts` and `names`; those of the same name; or new ones",
     )
     allowed_system_accounts: frozenset[UserName] = Field(
-        frozenset(), description="accounts below uid 1000 that may sign in all the same"
+        frozenset(), description="accounts of the system that may sign in and have servers"
     )
     identity_database: SecretReference | None = Field(
         None, description="where its SQLAlchemy URL is; default: a file in the state directory"

@@ -105,8 +105,9 @@ def _set_pages(c: Any) -> None:
 def _set_spawner(c: Any, settings: Settings, spawner_class: str | type) -> None:
     c.JupyterHub.spawner_class = spawner_class
     c.JupyterHub.allow_named_servers = True
-    allowed = settings.authentication.allowed_system_accounts
-    c.LocalGPUSpawner.allowed_system_accounts = sorted(allowed)
+    if "allowed_system_accounts" not in c.LocalGPUSpawner:
+        allowed = settings.authentication.allowed_system_accounts
+        c.LocalGPUSpawner.allowed_system_accounts = sorted(allowed)
     c.GPULeaseMixin.profile_list = [dict(row) for row in settings.profiles or DEFAULT_PROFILES]
     c.GPULeaseMixin.flavors = [
         {"name": row.name, "display_name": row.display_name, "resource": row.resource_name,

@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
+from pathlib import Path
 from typing import Final
 
-FIRST_PERSONAL_ID: Final = 1000
+LOGIN_DEFS: Final = Path("/etc/login.defs")
+USUAL_FIRST_ID: Final = 1000
 NOBODY: Final = 65_534
 
 
-def is_personal_id(number: int) -> bool:
-    """Whether an account or a group of that number is made for people."""
-    return FIRST_PERSONAL_ID <= number != NOBODY
+def first_personal_uid() -> int:
+    """The lowest number of a person's account: the machine's own `UID_MIN`, usually 1000."""
+    return _first(LOGIN_DEFS, "UID_MIN")
+
+
+def first_personal_gid() -> int:
+    """The lowest number of a group that is people's: the machine's own `GID_MIN`, usually 1000."""
+    return _first(LOGIN_DEFS, "GID_MIN")
+
+
+@cache
+def _first(file: Path, setting: str) -> int:
+    try:
+        rows = [row.split() for row in file.read_text(errors="replace").splitlines()]
+        found = [int(row[1]) for row in rows if len(row) > 1 and row[0] == setting]
+    except (OSError, ValueError):
+        return USUAL_FIRST_ID
+    return found[-1] if found and found[-1] > 0 else USUAL_FIRST_ID
+
+
+def is_personal_uid(number: int) -> bool:
+    """Whether an account of that number is made for people."""
+    return first_personal_uid() <= number != NOBODY
+
+
+def is_personal_gid(number: int) -> bool:
+    """Whether a group of that number is made for people."""
+    return first_personal_gid() <= number != NOBODY
 
 
 def system_problem(name: str, uid: int, *, allowed: Collection[str]) -> str | None:
@@ -22,6 +50,6 @@ def system_problem(name: str, uid: int, *, allowed: Collection[str]) -> str | No
         uid: Its number; 0 is never allowed.
         allowed: Accounts of the system that people may work as.
     """
-    if uid != 0 and (is_personal_id(uid) or name in allowed):
+    if uid != 0 and (is_personal_uid(uid) or name in allowed):
         return None
     return f"'{name}' is an account of the system (uid {uid}), not of a person"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mlhub.authenticator.bindings import Ground
 from mlhub.authenticator.rules import HouseRules
-from mlhub.system_accounts import is_personal_id, system_problem
+from mlhub.system_accounts import is_personal_gid, system_problem
 
 USERADD_SECONDS = 60
 
@@ -39,7 +39,7 @@ def groups_of(name: str, named: frozenset[str] = frozenset()) -> frozenset[str]:
     """
     groups = {gid: _group_name(gid) for gid in os.getgrouplist(name, pwd.getpwnam(name).pw_gid)}
     return frozenset(
-        group for gid, group in groups.items() if group and (is_personal_id(gid) or group in named)
+        group for gid, group in groups.items() if group and (is_personal_gid(gid) or group in named)
     )
 
 

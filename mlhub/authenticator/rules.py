@@ -17,7 +17,7 @@ class HouseRules:
         account: the OS account that the hub runs as, for the texts.
         as_root: every user is an OS user of their own.
         os_users: which OS accounts a provider's people get: mapped, existing or create.
-        system_accounts: accounts below uid 1000 that may sign in.
+        system_accounts: accounts of the system that may sign in.
     """
 
     person: str | None = None

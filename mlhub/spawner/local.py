@@ -76,8 +76,9 @@ class LocalGPUSpawner(GPULeaseMixin, LocalProcessSpawner):
     allowed_system_accounts = List(
         Unicode(),
         help="""
-        Accounts of the system, below uid 1000, that servers of a hub with root may run as; `root`
-        never is. Default: what `mlhub.yaml` has under `authentication`. Example: `["builder"]`.
+        Accounts of the system, below `UID_MIN` of /etc/login.defs (1000 where it does not say),
+        that servers of a hub with root may run as; `root` never is. Default: what `mlhub.yaml` has
+        under `authentication`. Example: `["builder"]`.
         """,
     ).tag(config=True)
     reap_timeout = Float(

@@ -53,6 +53,14 @@ def test_who_of_the_systems_accounts_may_sign_in_may_have_a_server(
     assert c.LocalGPUSpawner.allowed_system_accounts == ["builder"]
 
 
+def test_the_systems_accounts_that_were_allowed_before_stay_allowed(
+    c: Config, tmp_path: Path
+) -> None:
+    c.LocalGPUSpawner.allowed_system_accounts = ["www-data"]
+    configure(c, write(tmp_path, authentication={"allowed_system_accounts": ["builder"]}))
+    assert c.LocalGPUSpawner.allowed_system_accounts == ["www-data"]
+
+
 def test_a_second_start_has_the_same_token(c: Config, tmp_path: Path) -> None:
     configure(c, write(tmp_path))
     again = Config()
