@@ -35,9 +35,7 @@ from mlhub.core.quotas import use_of
 
 ENDED_SHOWN = 10
 # What these say holds for a lease that lives; what became of it is told otherwise.
-OF_THE_LIVING: Final = frozenset(
-    {"ending", "goes-on", "switch-offer", "start-refused", "device-trouble"}
-)
+OF_THE_LIVING: Final = frozenset({"ending", "goes-on", "switch-offer", "device-trouble"})
 
 
 async def me(call: Call) -> Reply:

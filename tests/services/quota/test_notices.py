@@ -15,9 +15,7 @@ async def notices(desk: Desk) -> dict[str, str]:
     return {row["event"]: row["at"] for row in me["notices"]}
 
 
-@pytest.mark.parametrize(
-    "event", ["ending", "goes-on", "switch-offer", "start-refused", "device-trouble"]
-)
+@pytest.mark.parametrize("event", ["ending", "goes-on", "switch-offer", "device-trouble"])
 async def test_what_holds_for_a_lease_that_lives_goes_with_it(desk: Desk, event: str):
     lease = await desk.lease("ada")
     desk.service.bus.tell("ada", event, "something of this lease", lease["id"])
@@ -25,6 +23,20 @@ async def test_what_holds_for_a_lease_that_lives_goes_with_it(desk: Desk, event:
     assert set(await notices(desk)) == {event, "released"}
     await desk.clear()
     assert set(await notices(desk)) == {"released"}
+
+
+async def test_why_a_start_was_refused_is_still_read_when_the_turn_is_over(desk: Desk):
+    desk.world.users("ada")
+    await desk.lease("bob", count=4)
+    assert (await desk.claim("ada", wait=True)).body["state"] == "queued"
+    desk.world.hub.refuses = "Sign in again first."
+    bob = next(iter((await desk.world.ledger()).leases))
+    await desk.world.broker.release(bob, by="bob")
+    await desk.world.tick()
+    await desk.world.tick(timedelta(minutes=1), times=20)
+    assert not (await desk.world.ledger()).leases_of("ada")
+    assert "start-refused" in await notices(desk)
+    assert "Sign in again first." in (await desk.ask("GET", "/", who="ada")).body
 
 
 async def test_a_notice_says_when_it_was_told_in_the_ledgers_time(desk: Desk):
