@@ -87,7 +87,6 @@ async def scraped(desk: Desk, path: str, *, uid: int) -> str:
 
 
 @pytest.mark.root
-@pytest.mark.root
 async def test_without_a_token_another_os_user_of_the_machine_gets_no_numbers_and_no_reasons(
     desk: Desk,
 ):
