@@ -41,7 +41,7 @@ class Rhythm:
 
     beat: float = 15.0
     check: float = 60.0
-    known: float = 300.0
+    known: float = 60.0
 
 
 class Events(ApiRequest):
@@ -90,9 +90,11 @@ class Events(ApiRequest):
 
     async def _tell(self, box: Mailbox, rhythm: Rhythm) -> None:
         text, checked = "retry: 3000\n\n", time.monotonic()
+        # Whom the hub has is remembered for all of a user's streams: at a beat nothing is asked.
+        every = min(rhythm.beat, rhythm.check) if self.who.ticket else rhythm.check
         while not self._over() and await self._send(text):
             text = await _next(box, rhythm.beat)
-            if time.monotonic() - checked >= rhythm.check:
+            if time.monotonic() - checked >= every:
                 checked = time.monotonic()
                 if not await self._still_entitled(rhythm):
                     return
@@ -120,8 +122,8 @@ class Events(ApiRequest):
     async def _still_entitled(self, rhythm: Rhythm) -> bool:
         """Whether the reader may still see what they could see when the stream began."""
         if self.who.ticket:
-            people, hub = self.service.people, self.service.broker.hub
-            return await people.has(hub, self.who.user, keep=rhythm.known)
+            word, hub = self.service.hub_word, self.service.broker.hub
+            return await word.has(hub, self.who.user, keep=rhythm.known)
         try:
             model = await self.hub_auth.user_for_token(
                 self.hub_auth.get_token(self) or "",

@@ -10,12 +10,11 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from hub_services.quota.answers import FindingView
+from hub_services.quota.hub_word import HubWord
 from hub_services.quota.lately import Lately
 from hub_services.quota.metrics import Metrics
 from hub_services.quota.pace import Pace
-from hub_services.quota.people import People
 from hub_services.quota.recent import Recent
-from hub_services.quota.running import Running
 from hub_services.quota.scene import Picture, Scene
 from hub_services.quota.sign_in import HubSignIn
 from hub_services.quota.spending import Spending
@@ -85,8 +84,7 @@ class Service:
     usage: UsageSource | None = None
     pace: Pace = field(default_factory=Pace)
     recent: Recent = field(default_factory=Recent)
-    running: Running = field(default_factory=Running)
-    people: People = field(default_factory=People)
+    hub_word: HubWord = field(default_factory=HubWord)
     spending: Spending = field(default_factory=Spending)
     findings: Lately[list[FindingView]] = field(default_factory=lambda: Lately(EXAMINED_EVERY))
     profiles: Sequence[Mapping[str, Any]] = ()

@@ -50,7 +50,7 @@ class Waiting(Visit):
             return False
         server = (claim.user, claim.server)
         just_asked = bool(self.get_query_argument("instead", "")) and not self.part
-        return await self.service.running.runs(
+        return await self.service.hub_word.runs(
             self.service.broker.hub, server, standing=claim.state, anew=just_asked
         )
 

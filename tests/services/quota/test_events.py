@@ -8,7 +8,9 @@ import pytest
 
 from hub_services.quota import events
 from hub_services.quota.events import Rhythm
+from hub_services.quota.hub_word import HubWord
 from hub_services.quota.tickets import LIFETIME
+from mlhub.core.errors import HubUnavailable
 from tests.services.quota.desk import Desk, open_desk, until
 
 PATIENCE = 10
@@ -144,13 +146,39 @@ async def test_a_stream_of_a_ticket_ends_with_the_ticket(hub, tokens):
 
 
 async def test_a_stream_of_a_ticket_ends_with_its_user(hub, tokens):
-    async with open_desk(hub, tokens, rhythm=Rhythm(beat=0.1, check=0.2, known=0)) as desk:
+    async with open_desk(hub, tokens, rhythm=Rhythm(beat=0.1)) as desk:
+        passed, looks = 0.0, []
+
+        def clock() -> float:
+            looks.append(passed)
+            return passed
+
+        desk.service.hub_word = HubWord(clock)
         desk.world.users("ada")
         ticket = desk.service.tickets.make("ada", (), desk.service.now())
         async with stream(desk, "", Authorization=f"Ticket {ticket.text}") as reader:
             await reader.settled()
+            await until(lambda: looks)
             del desk.world.hub.users["ada"]
+            passed = 59.0
+            await until(lambda: looks.count(59.0) > 2)
+            assert not reader.answer.content.at_eof()
+            passed = 60.0
             assert await reader.ended()
+
+
+async def test_a_hub_that_does_not_say_is_asked_for_a_user_once_a_minute_too(desk: Desk):
+    asked, passed = [], 0.0
+
+    async def away(name: str) -> None:
+        asked.append(name)
+        raise HubUnavailable("JupyterHub does not answer.")
+
+    desk.world.hub.user = away
+    word = HubWord(lambda: passed)
+    for passed in (0.0, 59.0, 60.0):  # noqa: B007 - the clock reads it
+        assert await word.has(desk.world.hub, "ada", keep=60)
+    assert asked == ["ada", "ada"]
 
 
 async def test_many_streams_of_tickets_do_not_ask_the_hub_again_and_again(hub, tokens):

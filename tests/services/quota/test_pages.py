@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from hub_services.quota.hub_word import HubWord
 from hub_services.quota.pages import admin, switching
-from hub_services.quota.running import Running
 from mlhub.adapters.rehearsal import Server
 from tests.core.making import a100s, inventory
 from tests.services.quota.desk import Desk
@@ -85,7 +85,7 @@ async def test_an_open_page_that_asks_about_a_server_does_not_ask_the_hub_at_eac
         return await state(user, server)
 
     desk.world.hub.state = counted
-    desk.service.running = Running(lambda: 0.0)
+    desk.service.hub_word = HubWord(lambda: 0.0)
     await desk.lease("bob", count=4)
     claim = (await desk.claim("ada", wait=True)).body["claim"]
     desk.world.hub.servers["ada", ""] = Server(7, 0.0)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from hub_services.quota.running import Running
+from hub_services.quota.hub_word import HubWord
 from mlhub.broker.ports import ServerState
 from mlhub.core.leases import END_TEXTS, EndReason
 from tests.services.quota.desk import Desk
@@ -69,7 +69,7 @@ async def test_many_looks_at_a_waiting_page_ask_the_hub_once(desk: Desk):
         return await state(user, server)
 
     desk.world.hub.state = counted
-    desk.service.running = Running(lambda: now)
+    desk.service.hub_word = HubWord(lambda: now)
     await desk.lease("bob", count=4)
     claim = (await desk.claim("ada", wait=True)).body["claim"]
     for _ in range(4):
