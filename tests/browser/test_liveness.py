@@ -88,7 +88,8 @@ def test_a_page_that_is_refused_is_loaded_again_once_and_not_in_a_loop(lab, ada,
         route.fulfill(status=403) if looks else route.fallback()
 
     page.route("**/services/quota/", refuse)
-    page.evaluate(LOOK_ANEW)
+    with page.expect_navigation(wait_until="load", timeout=10_000):
+        page.evaluate(LOOK_ANEW)
     wait_in(page, lambda: len(loads) == 1, within_s=5, text="the page was not loaded again")
     page.wait_for_load_state("load")
     page.evaluate(LOOK_ANEW)

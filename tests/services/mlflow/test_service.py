@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from hub_services.mlflow import backend
 from mlhub.singleuser.environment import MLFLOW_SCOPE
 from tests.singleuser.hub import Hub, descendants, wait_for
 
@@ -264,12 +266,10 @@ def test_a_body_that_is_no_json_is_the_callers_mistake(ada: Client) -> None:
     assert "not understood" in answer.json()["message"]
 
 
-def proxy_process() -> psutil.Process:
-    return descendants("hub_services.mlflow")[0]
-
-
-def backend_process() -> psutil.Process:
-    return descendants("hub_services.mlflow.backend")[0]
+def backend_process(state: Path) -> psutil.Process:
+    """MLflow's own server of that state: another stack of the tests may have one too."""
+    found = [row for row in descendants("hub_services.mlflow.backend") if Path(row.cwd()) == state]
+    return found[0]
 
 
 class Peak(threading.Thread):
@@ -291,10 +291,11 @@ LARGE_MIB = 256
 
 
 @pytest.fixture(scope="module")
-def growth_in_upload(ada: Client) -> int:
+def growth_in_upload(ada: Client, state: Path) -> int:
     """Bytes by which the proxy grew while a large artifact passed through it."""
     block = os.urandom(MIB)
-    process = proxy_process()
+    process = backend_process(state).parent()
+    assert process is not None
     before = process.memory_info().rss
     peak = Peak(process)
     peak.start()
@@ -334,16 +335,16 @@ def test_an_upload_that_breaks_off_leaves_no_artifact(ada: Client) -> None:
 
 def test_state_and_socket_are_private(hub: Hub, state: Path, ada: Client) -> None:
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
-    socket = Path(backend_process().cmdline()[-2])
+    socket = Path(backend_process(state).cmdline()[-2])
     assert stat.S_ISSOCK(socket.stat().st_mode)
     assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE((state / "cookie-secret").stat().st_mode) == 0o600
-    connections = backend_process().net_connections("tcp")
+    connections = backend_process(state).net_connections("tcp")
     assert [c for c in connections if c.status == psutil.CONN_LISTEN] == []
 
 
-def test_mlflows_process_knows_no_hub_token(hub: Hub, ada: Client) -> None:
-    environment = backend_process().environ()
+def test_mlflows_process_knows_no_hub_token(state: Path, ada: Client) -> None:
+    environment = backend_process(state).environ()
     assert not [name for name in environment if name.startswith("JUPYTERHUB_")]
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
@@ -369,10 +370,31 @@ def test_a_first_start_that_is_killed_is_made_good_by_the_next_one(tmp_path: Pat
     assert not unfinished.exists()
 
 
-def test_mlflow_comes_back_by_itself_after_its_death(ada: Client) -> None:
+def test_a_database_s_address_may_say_more_than_its_file(tmp_path: Path) -> None:
+    database = tmp_path / "mlflow.db"
+    address = f"sqlite:///{database}?timeout=30"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", PREPARING, address, tmp_path], check=True)
+    assert [path.name for path in tmp_path.glob("*mlflow.db*")] == ["mlflow.db"]
+    with contextlib.closing(sqlite3.connect(database)) as opened:
+        assert opened.execute("SELECT name FROM experiments").fetchall()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["sqlite:///:memory:", "sqlite://", "sqlite:///file:a?mode=memory&uri=true", "runs", "://"],
+)
+def test_a_database_that_is_no_plain_file_is_left_to_mlflow(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    backend.make_file(address)
+    assert not list(tmp_path.iterdir())
+
+
+def test_mlflow_comes_back_by_itself_after_its_death(ada: Client, state: Path) -> None:
     """Last, as everything waits for the restart: a person sees a page that looks again."""
     run_id = new_run(ada)
-    dead = backend_process()
+    dead = backend_process(state)
     dead.kill()
     dead.wait(10)
     page = {"Accept": "text/html"}
@@ -381,5 +403,5 @@ def test_mlflow_comes_back_by_itself_after_its_death(ada: Client) -> None:
     assert cookie_less.headers["Retry-After"] == "3"
     assert cookie_less.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
     assert ada.send("GET", "/", headers=page).status_code == 503
-    wait_for("MLflow", lambda: ada.send("GET", "/health").status_code == 200, seconds=120)
+    wait_for("MLflow", lambda: ada.send("GET", "/health").status_code == 200, seconds=60)
     assert user_of(ada.run(run_id)) == ("ada", "ada")
