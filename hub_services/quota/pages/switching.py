@@ -15,7 +15,8 @@ from hub_services.quota.pages.visit import Form
 from hub_services.quota.problems import Problem
 from hub_services.quota.service import Service
 from mlhub.broker.ports import ServerState
-from mlhub.core.claims import Claim
+from mlhub.core.admission import judge
+from mlhub.core.claims import Ask, Claim
 from mlhub.core.decisions import Granted, Reason
 from mlhub.core.errors import BadInput, HubRefused, HubUnavailable, NotFound
 from mlhub.core.leases import Lease, LeaseStatus, Target
@@ -128,18 +129,24 @@ class Switch(Form):
         decision = await broker.claim(ask, broker.new_id(), starts=True)
         if isinstance(decision, Granted):
             return decision.lease
-        if runs and decision.reason in LIMITS and await self._holds(claim):
+        if runs and decision.reason in LIMITS and await self._stopping_helps(ask):
             return None
         text = f"{getattr(decision, 'message', '')} {UNTOUCHED}"
         raise Problem(409, "not-granted", text, "Not started", recorded=True)
 
-    async def _holds(self, claim: Claim) -> bool:
-        """Whether the claim's server runs on a GPU."""
-        leases = (await self.service.broker.store.snapshot()).leases.values()
-        return any(
-            row.ask.holder == claim.ask.holder and row.status is LeaseStatus.ACTIVE
-            for row in leases
-        )
+    async def _stopping_helps(self, ask: Ask) -> bool:
+        """Whether an ask is within every limit once its server has given its GPUs back."""
+        broker = self.service.broker
+        ledger = await broker.store.snapshot()
+        rest = {
+            key: row
+            for key, row in ledger.leases.items()
+            if row.ask.holder != ask.holder or row.status is not LeaseStatus.ACTIVE
+        }
+        if len(rest) == len(ledger.leases):
+            return False
+        without, now = replace(ledger, leases=rest), self.service.ledger_now()
+        return judge(without, broker.hardware.last(), broker.policy, ask, now) is None
 
     async def _own(self, claim_id: str) -> Claim:
         """The visitor's claim.

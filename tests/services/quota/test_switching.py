@@ -192,6 +192,23 @@ async def test_where_a_limit_is_in_the_way_what_runs_gives_its_gpu_back_first(de
     assert desk.world.hub.servers["ada", ""].lease_id not in {"", first}
 
 
+@pytest.mark.parametrize("limit", [Limit(devices=1), Limit(memory=20_000), Limit(servers=1)])
+async def test_for_a_limit_that_stopping_cannot_cure_no_server_is_stopped(desk: Desk, limit: Limit):
+    with_a_t4(desk)
+    t4s = (device(name, model="Tesla T4", memory=15360) for name in "tuv")
+    desk.world.stock.content = inventory(*a100s(4), *t4s)
+    await desk.lease("bob", count=4)
+    for server in ("", "second"):
+        await desk.world.hub.start("ada", server, '{"flavor": "t4", "count": 1}')
+    await desk.world.tick()
+    answer = await desk.claim("ada", wait=True, user_options={"profile": "any", "gpu": "a100"})
+    desk.set_policy(flavors=(A100, T4), everyone=limit)
+    first = desk.world.hub.servers["ada", ""]
+    answer = await switch(desk, answer.body["claim"], flavor="t4", stop="yes")
+    assert (answer.status, desk.world.hub.servers["ada", ""] is first) == (409, True)
+    assert "your server is as it was" in answer.body
+
+
 async def test_a_hub_that_does_not_answer_for_a_moment_does_not_cut_a_switch(desk: Desk):
     claim = await granted(desk)
     state, looks = desk.world.hub.state, []
