@@ -6,11 +6,13 @@ import argparse
 import hashlib
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,10 +101,57 @@ def is_a_strangers(path: Path) -> bool:
         return True
 
 
+def named_by(process: Path) -> Iterator[str]:
+    """Gives the paths that a process stands in, runs and was started with, as far as we may see."""
+    where = ""
+    with suppress(OSError):
+        where = str((process / "cwd").readlink())
+        yield where
+        yield str((process / "exe").readlink())
+    with suppress(OSError):
+        for word in os.fsdecode((process / "cmdline").read_bytes()).split("\0"):
+            yield os.path.normpath(os.path.join(where, word))  # noqa: PTH118 - not resolved
+
+
+def users_of(path: Path) -> Iterator[tuple[int, int]]:
+    """Finds who runs what lies below a directory: numbers of process and OS user (Linux)."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it may have ended meanwhile
+            if any(f"{name}/".startswith(f"{path}/") for name in named_by(process)):
+                yield int(process.name), process.stat().st_uid
+
+
+def make_sure_nobody_else_runs(place: Path) -> None:
+    """Lets a change begin unless it takes away what somebody runs: to Python, a rename does.
+
+    What we made ourselves keeps its place, and our own processes may go on in it.
+
+    Raises:
+        Unusable: somebody runs what is to be changed; the text says who and what to do.
+    """
+    for path in {LINK, place}:
+        ours = not is_a_strangers(path)
+        for pid, uid in users_of(path):
+            if not (ours and uid == os.geteuid()):
+                raise Unusable(
+                    f"{path} would have to be made anew, and {name_of(uid)} runs it (process "
+                    f"{pid}). Have that ended first (for a stack: `make down` or `mlhub down`, "
+                    "by the one who started it), or use a clone of your own."
+                )
+
+
+def name_of(uid: int) -> str:
+    """Names an OS user."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"the OS user {uid}"
+
+
 def make_room(place: Path) -> None:
     """Frees `.venv` from what another OS user made there, and brings back what we had.
 
-    What two OS users write into, neither can renew. Nothing is deleted: it may be running.
+    What two OS users write into, neither can renew. Nobody runs what is there.
 
     Raises:
         Unusable: only that other user may change this directory.
@@ -266,6 +315,7 @@ def bring_up_to_date(kind: str) -> None:
     place = place_for_environment(as_root=os.geteuid() == 0)
     if is_current(place, kind):
         return
+    make_sure_nobody_else_runs(place)
     make_room(place)
     if is_current(place, kind):
         return
@@ -284,13 +334,17 @@ def states_of(place: Path, kind: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def is_current(place: Path, kind: str) -> bool:
-    """Tells whether nothing is to be done: it is up to date, and we leave no files in another's."""
+    """Tells whether nothing is to be done: it is up to date, whoever made it.
+
+    As root, everybody's server runs from it, so others must be able to enter it.
+    """
     before, wanted = states_of(place, kind)
+    programs = [place / "bin" / "mlhub", place / "bin" / "python"]
     return (
         before == wanted
-        and (place / "bin" / "mlhub").exists()
+        and all(program.exists() for program in programs)
         and LINK.resolve() == place.resolve()
-        and not (is_a_strangers(place) and os.access(place, os.W_OK))
+        and (os.geteuid() != 0 or all(map(others_may_enter, programs)))
     )
 
 

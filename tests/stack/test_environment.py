@@ -7,7 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -189,6 +192,88 @@ def test_two_os_users_of_one_clone_take_turns_and_delete_nothing(
     assert not link.is_symlink()
     monkeypatch.undo()
     assert shared.is_dir()
+
+
+@pytest.fixture
+def of_ada(
+    environment: ModuleType, monkeypatch: pytest.MonkeyPatch, open_directory: Path, ada: Person
+) -> Iterator[Path]:
+    """An environment that ada has made, up to date, in a clone that others may enter."""
+    with tempfile.TemporaryDirectory(dir=open_directory) as name:
+        clone = Path(name)
+        clone.chmod(0o755)
+        (clone / "pyproject.toml").write_text("[project]\n")
+        monkeypatch.setattr(environment, "ROOT", clone)
+        monkeypatch.setattr(environment, "LINK", clone / ".venv")
+        programs = environment.LINK / "bin"
+        programs.mkdir(parents=True)
+        (programs / "python").symlink_to("/usr/bin/python3")
+        (programs / "mlhub").touch(0o755)
+        stamp = environment.LINK / environment.STAMP
+        stamp.write_text(json.dumps(environment.wanted_state("run", editable=True)))
+        for path in (clone, environment.LINK, programs, stamp):
+            os.chown(path, ada.uid, ada.gid)
+        yield environment.LINK
+
+
+@contextmanager
+def running(person: Person, place: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process of theirs that runs from an environment."""
+    code = "print(flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with person.popen([place / "bin" / "python", "-c", code], **pipes) as process:
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.root
+def test_root_runs_the_environment_of_a_user_s_clone_as_it_is(
+    environment: ModuleType, of_ada: Path
+):
+    environment.bring_up_to_date("run")
+    assert [path.name for path in of_ada.parent.iterdir() if "venv" in path.name] == [".venv"]
+    of_ada.chmod(0o700)
+    assert not environment.is_current(of_ada, "run"), "nobody's server could run from it"
+
+
+@pytest.mark.root
+def test_an_environment_that_somebody_runs_is_neither_moved_nor_renewed_by_another(
+    environment: ModuleType, of_ada: Path, ada: Person
+):
+    with running(ada, of_ada) as process:
+        told = rf"{ada.name} runs it \(process {process.pid}\).*`make down`.*a clone of your own"
+        with pytest.raises(environment.Unusable, match=told):
+            environment.bring_up_to_date("test")
+        os.chown(of_ada, 0, 0)
+        with pytest.raises(environment.Unusable, match=told):
+            environment.bring_up_to_date("test")
+        assert of_ada.is_dir()
+        assert environment.read_state(of_ada / environment.STAMP)["kind"] == "run"
+
+
+@pytest.mark.root
+def test_only_what_nobody_runs_any_more_is_set_aside(
+    environment: ModuleType, of_ada: Path, ada: Person
+):
+    with running(ada, of_ada):
+        pass
+    environment.make_sure_nobody_else_runs(of_ada)
+    environment.make_room(of_ada)
+    assert not of_ada.exists()
+    assert (environment.aside_of(ada.uid) / environment.STAMP).exists()
+
+
+@pytest.mark.root
+def test_whoever_made_an_environment_may_renew_it_beside_their_own_processes(
+    environment: ModuleType, of_ada: Path, ada: Person, monkeypatch: pytest.MonkeyPatch
+):
+    with running(ada, of_ada) as process:
+        assert list(environment.users_of(of_ada)) == [(process.pid, ada.uid)]
+        monkeypatch.setattr(environment.os, "geteuid", lambda: ada.uid)
+        environment.make_sure_nobody_else_runs(of_ada)
 
 
 @pytest.mark.root
