@@ -16,6 +16,8 @@ from mlhub.stack.leftovers import MARK
 from mlhub.stack.wiring import LOOPBACK, Wiring
 
 SERVICES = {"quota": secret_files.QUOTA_TOKEN, "mlflow": secret_files.MLFLOW_TOKEN}
+DISPENSABLE = frozenset({"mlflow"})
+"""Parts that keep nobody from the GPUs by not starting: the rest comes up without them."""
 LEFT_OUT = (
     *("JUPYTERHUB_", "MLHUB_LEASE_ID", "MLHUB_API_URL"),  # of a server that this runs in
     "PYTHONDONTWRITEBYTECODE",  # each start would compile everything anew

@@ -145,10 +145,10 @@ async def wait_for_pages(plan: Wiring) -> str | None:
 
 
 async def find_dying(supervisor: Supervisor) -> str:
-    """Waits until a part has ended several times in a row, and names it."""
+    """Waits until a part that all need has ended several times in a row, and names it."""
     while True:
         for name, watch in supervisor.watches.items():
-            if watch.failures >= TOO_OFTEN:
+            if name not in parts.DISPENSABLE and watch.failures >= TOO_OFTEN:
                 return name
         await asyncio.sleep(hub_api.POLL_S)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,9 +13,12 @@ import psutil
 import pytest
 import requests
 
-from mlhub.stack import leftovers
+from mlhub.stack import hub_api, leftovers
 from mlhub.stack.home import Home
+from mlhub.stack.parts import Part
 from mlhub.stack.ports import free_internal
+from mlhub.stack.supervisor import Supervisor, Watch
+from mlhub.stack.up import find_dying
 from tests.people import Person
 from tests.running import Stack, answers, launch, running_stack, write_settings
 from tests.waiting import wait_until
@@ -154,6 +158,32 @@ def test_wrong_settings_stop_the_start_with_their_line(open_directory: Path):
     answer = stack.command("up", "--port", "20001")
     assert answer.returncode == 1
     assert f"{home}/mlhub.yaml:2:" in answer.stderr
+
+
+def test_an_mlflow_that_cannot_start_keeps_nobody_from_signing_in(open_directory: Path):
+    home = open_directory / "without-mlflow"
+    secret = home / "mlflow" / "cookie-secret"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("0123456789abcdef" * 4)
+    secret.chmod(0o644)
+    told = f"mlflow keeps ending: its log is {home}/logs/mlflow.log"
+    with running_stack(home) as stack:
+        wait_until(lambda: told in stack.said(), within_s=60, what="the line about MLflow")
+        assert page_answers(stack)
+        assert "MLflow cannot start" in stack.log("mlflow")
+
+
+async def test_only_the_end_of_a_part_that_all_need_ends_a_start(tmp_path: Path):
+    async def revived(_name: str) -> None: ...
+
+    supervisor = Supervisor(Home(tmp_path), print, revived)
+    for name, failures in {"mlflow": 9, "quota": 0}.items():
+        supervisor.watches[name] = Watch(Part(name, (), {}, tmp_path), failures=failures)
+    dying = asyncio.create_task(find_dying(supervisor))
+    done, _ = await asyncio.wait({dying}, timeout=3 * hub_api.POLL_S)
+    assert not done
+    supervisor.watches["quota"].failures = 3
+    assert await asyncio.wait_for(dying, 10) == "quota"
 
 
 def test_status_of_nothing_says_so_and_has_its_exit_code(tmp_path: Path):
