@@ -75,12 +75,11 @@ class Chores:
         The parts' own ends are left to those who wait for them.
         """
         parts = self.parts()
-        if parts is None:
+        if parts is None or not a_child_has_ended():
             return
-        others = {*parts, *self._strangers}
-        while (ended := ended_child()) and ended not in others:
+        for pid in own_children().keys() - self._strangers - set(parts):
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(ended, os.WNOHANG)
+                os.waitpid(pid, os.WNOHANG)  # one that lives is left as it is
 
     def _cut_logs(self) -> None:
         with self.enduring("an older part of a log"):
@@ -104,12 +103,14 @@ def own_children() -> dict[int, psutil.Process]:
     return {child.pid: child for child in psutil.Process().children()}
 
 
-def ended_child() -> int | None:
-    """Names a child of ours that has ended; its exit status stays for whoever waits for it."""
+def a_child_has_ended() -> bool:
+    """Tells whether there is a child to take note of; its exit status stays where it is.
+
+    Which one it is says nothing about the others: it is the same one until somebody waits for it.
+    """
     if sys.platform != "linux":
-        return None  # only there are we given other processes' children
+        return False  # only there are we given other processes' children
     try:
-        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
-        return None
-    return ended.si_pid if ended else None
+        return False

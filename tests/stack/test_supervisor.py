@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -118,6 +119,25 @@ async def test_an_orphan_that_hides_is_ended_with_the_stack(home: Home):
     await until(lambda: hidden.ppid() == os.getpid(), within_s=5, what="its adoption")
     await supervisor.stop(first=nothing)
     assert leftovers.is_dead(hidden)
+
+
+@pytest.mark.usefixtures("adopting")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
+def test_an_orphan_s_end_is_noted_behind_a_stranger_s_that_is_left_alone(home: Home):
+    with subprocess.Popen(["/bin/sh", "-c", "exit 7"]) as stranger:
+        older = psutil.Process(stranger.pid)
+        wait_until(lambda: leftovers.is_dead(older), within_s=5, what="the stranger's end")
+        supervisor = supervisor_of(home, [])
+        supervisor.adopt_orphans()
+        leave = ["/bin/sh", "-c", "sleep 0.1 >/dev/null & echo $!"]
+        orphan = int(subprocess.run(leave, capture_output=True, check=True).stdout)
+
+        def reaped() -> bool:
+            supervisor.chores.reap()
+            return not psutil.pid_exists(orphan)
+
+        wait_until(reaped, within_s=5, what="a note of the orphan's end")
+        assert stranger.wait() == 7
 
 
 def hidden_child() -> psutil.Process | None:
