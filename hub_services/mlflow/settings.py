@@ -128,6 +128,7 @@ def cookie_secret(state: Path) -> bytes:
         SettingsError: its file cannot be made, or is empty, too short or open to others.
     """
     path = state / "cookie-secret"
+    (state / "cookie_secret").unlink(missing_ok=True)  # an older version's, which signs no more
     try:
         private_files.make_once(path, lambda: secrets.token_hex(COOKIE_SECRET_BYTES))
         return private_files.read(path, shortest=COOKIE_SECRET_BYTES).encode()
