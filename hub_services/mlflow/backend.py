@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import uvicorn
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 BACKEND_URI = "MLHUB_MLFLOW_CHILD_BACKEND_URI"
 ARTIFACTS = "MLHUB_MLFLOW_CHILD_ARTIFACTS"
 KEEP_ALIVE_SECONDS = 75  # longer than the proxy keeps an idle connection
-SQLITE = "sqlite:///"
 ARTIFACT_ROOT = "mlflow-artifacts:/"
 
 
@@ -36,16 +37,27 @@ def prepare_database(backend_uri: str) -> None:
 
 def make_file(backend_uri: str) -> None:
     """Make a new SQLite file beside its place: MLflow cannot go on with one that is half made."""
-    path = Path(backend_uri.removeprefix(SQLITE))
-    if not backend_uri.startswith(SQLITE) or path.exists():
+    url = sqlite_file(backend_uri)
+    if url is None or (path := Path(url.database)).exists():
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
 
     unfinished = path.with_name(f"{path.name}.unfinished")
     for left in path.parent.glob(f"{unfinished.name}*"):
         left.unlink()
-    SqlAlchemyStore(f"{SQLITE}{unfinished}", ARTIFACT_ROOT).engine.dispose()
+    beside = url.set(database=str(unfinished)).render_as_string(hide_password=False)
+    SqlAlchemyStore(beside, ARTIFACT_ROOT).engine.dispose()
     unfinished.rename(path)
+
+
+def sqlite_file(backend_uri: str) -> URL | None:
+    """The address of a database that is a plain file: not in memory, not SQLite's own `file:`."""
+    try:
+        url = make_url(backend_uri)
+    except ArgumentError:  # a directory, which MLflow takes too
+        return None
+    plain = url.database and not url.database.startswith((":memory:", "file:"))
+    return url if plain and url.get_backend_name() == "sqlite" else None
 
 
 def serve(socket: Path) -> None:

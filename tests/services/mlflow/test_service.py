@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from hub_services.mlflow import backend
+from hub_services.mlflow.settings import cookie_secret
 from mlhub.singleuser.environment import MLFLOW_SCOPE
 from tests.singleuser.hub import Hub, descendants, wait_for
 
@@ -353,6 +354,7 @@ def test_mlflows_process_knows_no_hub_token(state: Path, ada: Client) -> None:
 PREPARING = """
 import sys
 from hub_services.mlflow import backend
+from hub_services.mlflow.settings import cookie_secret
 backend.configure(*sys.argv[1:])
 backend.prepare_database(sys.argv[1])
 """
@@ -368,6 +370,12 @@ def test_a_first_start_that_is_killed_is_made_good_by_the_next_one(tmp_path: Pat
     subprocess.run(words, check=True)
     assert database.exists()
     assert not unfinished.exists()
+
+
+def test_an_older_version_s_cookie_secret_does_not_lie_around(tmp_path: Path) -> None:
+    (tmp_path / "cookie_secret").write_bytes(b"\x00" * 32)
+    assert cookie_secret(tmp_path) == cookie_secret(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["cookie-secret"]
 
 
 def test_a_database_s_address_may_say_more_than_its_file(tmp_path: Path) -> None:
