@@ -101,6 +101,7 @@ class Doorkeeper:
         Raises:
             SignInStale: they are no longer the person of this user name.
             SignInRefused: they may not stay.
+            AccountUnseen: their OS account is not found now.
             IdentitiesUnavailable: the book cannot be read now.
         """
         bound = await asyncio.to_thread(self._book.of, _identity(visitor))
@@ -147,10 +148,11 @@ class Doorkeeper:
 
     def _recheck_account(self, bound: Binding) -> None:
         """Lets nobody stay whose name is another's account by now: they would start as them."""
-        account = os_accounts.find(bound.user)
-        made_by_signing_in = account is None and self._house.os_users == "create"
-        if made_by_signing_in or bound.uid is None:  # None: from when the hub had no root
+        if bound.uid is None:  # from when the hub had no root
             raise SignInStale(bound.user)
+        account = os_accounts.find(bound.user)
+        if account is None:
+            raise os_accounts.AccountUnseen(bound.user)
         if problem := os_accounts.refusal(
             self._house, bound.user, account=account, ground=Ground.NAMED, bound_uid=bound.uid
         ):

@@ -12,6 +12,7 @@ from mlhub.authenticator.handlers import RefusedError, SignInHandler, provider_h
 from mlhub.authenticator.identity_book import IdentitiesUnavailable, IdentityBook
 from mlhub.authenticator.methods import Method, doors_of, methods_of
 from mlhub.authenticator.oauth_method import OAuthMethod, ProviderSilent
+from mlhub.authenticator.os_accounts import AccountUnseen
 from mlhub.authenticator.plan import Plan
 from mlhub.authenticator.refreshes import Refreshes
 from mlhub.authenticator.starts import Starts
@@ -147,7 +148,7 @@ class MultiAuthenticator(Authenticator):
             admitted = await self.doorkeeper.recheck(self.doors[method.method], visitor, user.name)
         except SignInStale:
             return False
-        except (ProviderSilent, IdentitiesUnavailable) as problem:
+        except (ProviderSilent, IdentitiesUnavailable, AccountUnseen) as problem:
             return self._bear_silence(user.name, problem)
         except SignInRefused as refused:
             return self._end_stay(method, visitor, user, handler, refused)

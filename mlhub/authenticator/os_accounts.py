@@ -13,6 +13,16 @@ from mlhub.system_accounts import is_personal_gid, system_problem
 USERADD_SECONDS = 60
 
 
+class AccountUnseen(Exception):
+    """The account of somebody who is signed in is not found.
+
+    It was deleted, or the directory that has it does not answer: the system does not say which.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"this machine finds no account '{name}'; its directory may be away")
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """An OS account."""

@@ -56,13 +56,18 @@ class PamMethod(PAMAuthenticator):
         return await asyncio.to_thread(self._visitor, name)
 
     async def look_again(self, user: Any, handler: Any) -> Visitor | None:
-        """Finds the account as it is now, and whether it may still be used."""
+        """Finds the account as it is now, and whether it may still be used.
+
+        Raises:
+            SignInRefused: it may not.
+            AccountUnseen: it is not found.
+        """
         return await asyncio.to_thread(self._still_there, user.name)
 
     def _still_there(self, name: str) -> Visitor:
         """Looks where accounts are kept, which may be on the network: a thread waits for it."""
         if os_accounts.find(name) is None:
-            raise SignInRefused(f"The account '{name}' of this machine is gone.")
+            raise os_accounts.AccountUnseen(name)
         self._refuse_closed(name)
         return self._visitor(name)
 

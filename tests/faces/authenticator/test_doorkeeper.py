@@ -11,6 +11,7 @@ import pytest
 from mlhub.authenticator.bindings import Binding, Identity
 from mlhub.authenticator.doorkeeper import Admitted, Door, Doorkeeper, SignInStale
 from mlhub.authenticator.identity_book import IdentityBook
+from mlhub.authenticator.os_accounts import AccountUnseen
 from mlhub.authenticator.rules import HouseRules
 from mlhub.authenticator.visitors import SignInRefused, Visitor
 from mlhub.provider_settings import AccessSettings
@@ -235,7 +236,7 @@ async def test_who_is_signed_in_never_starts_as_who_got_their_account_after_them
         await keeper.admit(EVERYBODY, alice)
         assert (await keeper.recheck(EVERYBODY, alice, person.name)).name == person.name
         account_tool("userdel", "--remove", person.name)
-        with pytest.raises(SignInRefused, match="does not exist"):
+        with pytest.raises(AccountUnseen, match=f"finds no account '{person.name}'"):
             await keeper.recheck(EVERYBODY, alice, person.name)
         account_tool("useradd", "--create-home", "--uid", str(person.uid + 1000), person.name)
         with pytest.raises(SignInRefused, match="deleted and made anew"):
@@ -252,7 +253,7 @@ async def test_where_accounts_are_made_who_lost_theirs_signs_in_again_to_get_one
         alice = visitor("1", person.name)
         await keeper.admit(door, alice)
         account_tool("userdel", "--remove", person.name)
-        with pytest.raises(SignInStale):
+        with pytest.raises(AccountUnseen):
             await keeper.recheck(door, alice, person.name)
         assert (await keeper.admit(door, alice)).name == person.name
         assert (await keeper.recheck(door, alice, person.name)).name == person.name
