@@ -167,6 +167,25 @@ def _replaced(former: Claim | None, now: datetime) -> Changes:
     return Changes(claims=(over,), audit=(_record(now, "cancelled", over, why),))
 
 
+def put_back(claim: Claim, lease_id: str, ledger: Ledger, now: datetime) -> Changes:
+    """A claim in its place again, which its owner left for a lease that came to nothing.
+
+    Nothing changes where a server runs on that lease, or they wait for something else by now.
+    """
+    left, lease = ledger.claims.get(claim.id), ledger.leases.get(lease_id)
+    elsewhere = any(row.ask.holder == claim.ask.holder for row in ledger.waiting())
+    if left is None or left.state is not ClaimState.CANCELLED or elsewhere:
+        return Changes()
+    if lease and lease.status is LeaseStatus.ACTIVE:
+        return Changes()
+    user, why = claim.ask.user, "the start of something else was refused"
+    held = (lease,) if lease and lease.target is Target.ACTIVE else ()
+    over = tuple(end(row, EndReason.RELEASED, by=user, why=why) for row in held)
+    audit = (AuditRecord(now, user, str(row.status), row.id, user, why) for row in over)
+    back = _record(now, "queued", claim, why)
+    return Changes(claims=(claim,), leases=over, audit=(*audit, back))
+
+
 def _given_up(ask: Ask, ledger: Ledger, now: datetime) -> Changes:
     """A holder whose turn has come, and who takes something else, leaves it to the next."""
     turns = (row for row in ledger.leases.values() if row.from_queue and _held_for(row, ask))

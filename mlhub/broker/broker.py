@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from mlhub.broker.asking import Asked, settled, take_down, without_spent_options
+from mlhub.broker.asking import Asked, put_back, settled, take_down, without_spent_options
 from mlhub.broker.hardware import Hardware
 from mlhub.broker.outlook import Outlook
 from mlhub.broker.ports import Clock, HolderSource, HubPort, Notifier, Store
@@ -164,6 +164,27 @@ class Broker:
         await self.serve_queue()
         self.notifier.changed("queue", claim.ask.user)
         return claim
+
+    async def put_back(self, claim: Claim, lease_id: str) -> None:
+        """Let a claim wait in its place again, that was left for a lease which came to nothing.
+
+        The lease ends. Nothing changes where a server runs on it, or where the claim's holder
+        waits for something else by now.
+
+        Args:
+            claim: as it was while it waited.
+            lease_id: what was granted in its place.
+        """
+
+        def decide(ledger: Ledger, now: datetime) -> Decided[Changes]:
+            changes = put_back(claim, lease_id, ledger, now)
+            return changes, changes
+
+        changes = await self.transact(decide)
+        if changes:
+            await self.serve_queue()
+            self._announce(changes.leases)
+            self.notifier.changed("queue", claim.ask.user)
 
     async def attach(self, lease_id: str, *, holder: str, age: timedelta) -> Lease:
         """The holder of a lease runs, and has run for `age`.

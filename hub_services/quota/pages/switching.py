@@ -101,6 +101,8 @@ class Switch(Form):
         except (HubRefused, HubUnavailable) as error:
             if await self._state(claim) not in {ServerState.ABSENT, None}:
                 return  # it was started meanwhile, by the queue or in another tab
+            if kept and flavor and not runs and isinstance(error, HubRefused):
+                await self.service.broker.put_back(claim, kept.id)
             done = "was stopped, and the other was not started" if runs else "was not started"
             text = f"Your server {done}: {error} {await self._left(claim.id, kept)}"
             raise Problem(409, "not-started", text, "Not started", recorded=first) from error
@@ -194,7 +196,10 @@ class Switch(Form):
 
     async def _started(self, claim: Claim) -> bool:
         """Whether the server runs already with what the claim was granted."""
-        lease = (await self.service.broker.store.snapshot()).leases.get(claim.lease_id)
+        return await self._runs_on(claim.lease_id)
+
+    async def _runs_on(self, lease_id: str) -> bool:
+        lease = (await self.service.broker.store.snapshot()).leases.get(lease_id)
         return lease is not None and lease.status is LeaseStatus.ACTIVE
 
     async def _stop(self, claim: Claim, kept: Lease | None) -> None:
@@ -211,6 +216,8 @@ class Switch(Form):
             raise Problem(503, "not-stopped", text, "Not stopped", retry_after=10) from error
         until = time.monotonic() + STOP_PATIENCE
         while (state := await self._state(claim)) is not ServerState.ABSENT:
+            if kept and await self._runs_on(kept.id):
+                return  # the queue was faster: what runs now is the new one
             if time.monotonic() > until:
                 said = "is still stopping" if state else "was stopped; JupyterHub does not answer"
                 text = f"Your server {said}. {left}"

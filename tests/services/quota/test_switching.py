@@ -281,3 +281,37 @@ async def test_a_start_that_the_hub_refuses_says_what_one_still_has(desk: Desk, 
     assert (answer.status, "Sign in again first" in answer.body) == (409, True)
     assert "was stopped, and the other was not started" in answer.body
     assert "still kept for you" in answer.body
+
+
+async def test_a_start_that_the_hub_refuses_costs_no_place_in_the_queue(desk: Desk):
+    with_a_t4(desk)
+    claim = await waiting(desk, profile="any", gpu="a100")
+    desk.world.hub.servers.clear()
+    before = (await desk.world.ledger()).claims[claim]
+    desk.world.clock.advance(timedelta(minutes=5))
+    behind = await desk.claim("admin", wait=True)
+    desk.world.hub.refuses = "Sign in again first."
+    answer = await switch(desk, claim, flavor="t4")
+    assert (answer.status, "You keep your place in the queue" in answer.body) == (409, True)
+    await desk.world.tick()
+    ledger = await desk.world.ledger()
+    assert ledger.claims[claim] == before
+    assert "ada" not in await desk.world.live()
+    place = (await desk.ask("GET", f"claims/{behind.body['claim']}", who="admin")).body["position"]
+    assert place == 2
+
+
+async def test_a_switch_ends_when_the_queue_starts_the_server_between_two_looks(desk: Desk):
+    claim = await granted(desk)
+    stop = desk.world.hub.stop
+
+    async def stopped_and_started(user: str, server: str) -> None:
+        await stop(user, server)
+        lease = (await desk.world.live())["ada"]
+        await desk.world.hub.start(user, server, lease.ask.options)
+        await desk.world.tick()
+
+    desk.world.hub.stop = stopped_and_started
+    answer = await asyncio.wait_for(switch(desk, claim, stop="yes"), 20)
+    assert (answer.status, answer.headers.get("Location")) == (303, "/user/ada/")
+    assert (await desk.world.live())["ada"].status is LeaseStatus.ACTIVE
