@@ -68,11 +68,15 @@ class SignInStale(Exception):
 
 
 class Doorkeeper:
-    """Applies the rules of the house and of a door; the identity book is its memory."""
+    """Applies the rules of the house and of a door.
+
+    Attributes:
+        book: the identity book, its memory.
+    """
 
     def __init__(self, house: HouseRules, book: IdentityBook) -> None:
         self._house = house
-        self._book = book
+        self.book = book
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def admit(self, door: Door, visitor: Visitor) -> Admitted:
@@ -104,7 +108,7 @@ class Doorkeeper:
             AccountUnseen: their OS account is not found now.
             IdentitiesUnavailable: the book cannot be read now.
         """
-        bound = await asyncio.to_thread(self._book.of, _identity(visitor))
+        bound = await self.book.ask(self.book.of, _identity(visitor))
         if bound is None or bound.user != name:
             raise SignInStale(name)
         self._judge(door, visitor, name)
@@ -115,7 +119,7 @@ class Doorkeeper:
     async def _known_name(self, visitor: Visitor, claimed: str, ground: Ground) -> str:
         if ground is Ground.PINNED:
             return claimed
-        bound = await asyncio.to_thread(self._book.of, _identity(visitor))
+        bound = await self.book.ask(self.book.of, _identity(visitor))
         return bound.user if bound else claimed
 
     def _judge(self, door: Door, visitor: Visitor, name: str) -> None:
@@ -125,26 +129,26 @@ class Doorkeeper:
 
     async def _settle(self, door: Door, visitor: Visitor, name: str, ground: Ground) -> None:
         identity = _identity(visitor)
-        bound = await asyncio.to_thread(
-            self._book.bind, identity, name, ground=ground, allies=door.allies
+        bound = await self.book.ask(
+            self.book.bind, identity, name, ground=ground, allies=door.allies
         )
         if isinstance(bound, Clash):
             raise SignInRefused(bound.text(identity))
         if bound.user != name:  # another sign-in of the same person was faster
             raise SignInRefused("Your user name changed during the sign-in. Sign in again.")
         if self._house.as_root:
-            await asyncio.to_thread(self._take_account, bound, ground)
+            account = await asyncio.to_thread(self._account_of, bound, ground)
+            if bound.uid != account.uid:
+                await self.book.ask(self.book.record_uid, bound.user, account.uid)
 
-    def _take_account(self, bound: Binding, ground: Ground) -> None:
+    def _account_of(self, bound: Binding, ground: Ground) -> os_accounts.Account:
         account = os_accounts.find(bound.user)
         problem = os_accounts.refusal(
             self._house, bound.user, account=account, ground=ground, bound_uid=bound.uid
         )
         if problem:
             raise SignInRefused(problem)
-        account = account or _new_account(bound.user)
-        if bound.uid != account.uid:
-            self._book.record_uid(bound.user, account.uid)
+        return account or _new_account(bound.user)
 
     def _recheck_account(self, bound: Binding) -> None:
         """Lets nobody stay whose name is another's account by now: they would start as them."""

@@ -1,16 +1,26 @@
 """The durable table of who has which user name: one small table in SQLite or PostgreSQL."""
 
-import os
+import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import Connection
 
 from mlhub.adapters.sql.schema import History, upgrade
 from mlhub.authenticator.bindings import Binding, Clash, Ground, Identity, decide
+from mlhub.authenticator.identity_database import (
+    REMEDY,
+    SETTING,
+    checked_address,
+    engine_of,
+    is_passing,
+    make_private,
+)
 from mlhub.core.errors import BadInput, SchemaMismatch
 
 # The tables' history is their own: the ledger may be in another database, or in the same one.
@@ -18,10 +28,7 @@ HISTORY = History(
     "table of identities", "mlhub_identities_revision", Path(__file__).parent / "revisions"
 )
 ONE_WRITER = 0x6D6C_6875_6261_7574  # PostgreSQL's advisory lock of this table: "mlhubaut"
-BUSY_SECONDS = 10
-CONNECT_SECONDS = 5
-SETTING: Final = "authentication.identity_database"
-REMEDY: Final = "write sqlite:////path/to/file.sqlite or postgresql+psycopg://user@host/database"
+PATIENCE_SECONDS: Final = 10.0
 
 metadata = sa.MetaData()
 _bindings = sa.Table(
@@ -34,15 +41,27 @@ _bindings = sa.Table(
     sa.Column("bound_at", sa.DateTime(timezone=True), server_default=sa.func.now()),
 )
 
+Asked = ParamSpec("Asked")
 Result = TypeVar("Result")
 
 
 class IdentitiesUnavailable(Exception):
-    """The table cannot be read or written now; nothing was changed."""
+    """The table cannot be read or written now; nothing was changed.
+
+    Attributes:
+        passing: whether waiting may help.
+    """
+
+    def __init__(self, text: str, *, passing: bool = True) -> None:
+        super().__init__(text)
+        self.passing = passing
 
 
 class IdentityBook:
     """Binds identities to user names; every method is one transaction and blocks its thread.
+
+    An event loop lets the book's own thread do that, by `ask`: a database that does not answer
+    then keeps nothing else waiting.
 
     Nothing is connected before the first of them, which brings the table to its newest form.
 
@@ -52,19 +71,58 @@ class IdentityBook:
     Raises:
         BadInput: it is no such address.
         IdentitiesUnavailable: by every method, while the database cannot be reached or used.
+        SchemaMismatch: by every method but `ask`: a newer mlhub wrote the table.
     """
 
     def __init__(self, url: str) -> None:
-        self._address = _checked(url)
-        self._engine = _engine(self._address)
+        self._address = checked_address(url)
+        self._engine = engine_of(self._address)
+        self._thread = ThreadPoolExecutor(1, "identities")
         self._is_newest = False
 
     def open(self) -> None:
         """Makes the table, or brings it to its newest form."""
         self._run(lambda _connection: None)
 
+    def open_at_start(self) -> None:
+        """Opens the book before anybody comes; returns or raises within `PATIENCE_SECONDS`.
+
+        Raises:
+            BadInput: the identities cannot be kept there, and waiting does not help.
+            SchemaMismatch: a newer mlhub wrote the table.
+            IdentitiesUnavailable: the server is away, silent or busy; it may come back.
+        """
+        try:
+            self._thread.submit(self.open).result(PATIENCE_SECONDS)
+        except TimeoutError:
+            raise IdentitiesUnavailable(_silence()) from None
+        except IdentitiesUnavailable as problem:
+            if problem.passing:
+                raise
+            text = f"the identities cannot be kept there: {problem}"
+            raise BadInput(SETTING, text, f"mend that, or {REMEDY}") from problem
+
+    async def ask(
+        self, work: Callable[Asked, Result], *args: Asked.args, **options: Asked.kwargs
+    ) -> Result:
+        """Runs a method of this book in its thread, and waits `PATIENCE_SECONDS` at most.
+
+        Raises:
+            IdentitiesUnavailable: there is no answer, or it is of no use. What was asked for may
+                happen yet; asking again is safe.
+        """
+        call = partial(work, *args, **options)
+        running = asyncio.get_running_loop().run_in_executor(self._thread, call)
+        try:
+            return await asyncio.wait_for(running, PATIENCE_SECONDS)
+        except TimeoutError:
+            raise IdentitiesUnavailable(_silence()) from None
+        except SchemaMismatch as problem:
+            raise IdentitiesUnavailable(str(problem), passing=False) from problem
+
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections; nothing can be asked any more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         self._engine.dispose()
 
     def of(self, identity: Identity) -> Binding | None:
@@ -116,9 +174,9 @@ class IdentityBook:
         return self._run(lambda connection: connection.execute(change).rowcount)
 
     def _run(self, step: Callable[[Connection], Result]) -> Result:
-        with _translated():
-            if not self._is_newest and (file := _file_of(self._address)):
-                _private_file(file)
+        with self._translated():
+            if not self._is_newest:
+                make_private(self._address)
             with self._engine.begin() as connection:
                 if connection.dialect.name == "postgresql":
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ONE_WRITER)))
@@ -128,60 +186,19 @@ class IdentityBook:
             self._is_newest = True
             return result
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (sa.exc.DBAPIError, sa.exc.TimeoutError, SchemaMismatch, OSError) as error:
-        raise IdentitiesUnavailable(str(error).partition("\n")[0]) from error
-
-
-def _checked(url: str) -> URL:
-    try:
-        address = make_url(url)
-    except (sa.exc.ArgumentError, ValueError):  # its text may hold a password
-        raise BadInput(SETTING, "this is no URL of a database", REMEDY) from None
-    backend = address.get_backend_name()
-    if backend not in ("sqlite", "postgresql"):
-        raise BadInput(SETTING, f"identities cannot be kept in {backend[:40]!r}", REMEDY)
-    return address if backend == "sqlite" else address.set(drivername="postgresql+psycopg")
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+            text = str(error).partition("\n")[0]
+            # A book that was open has proved that it can be used.
+            passing = self._is_newest or is_passing(error, self._address)
+            raise IdentitiesUnavailable(text, passing=passing) from error
 
 
-def _engine(address: URL) -> Engine:
-    if address.get_backend_name() != "sqlite":
-        return sa.create_engine(
-            address, pool_pre_ping=True, hide_parameters=True, connect_args=_patience(address)
-        )
-    engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS})
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_immediately)
-    return engine
-
-
-def _patience(address: URL) -> dict[str, Any]:
-    """How long PostgreSQL may keep a thread waiting, where the address does not say."""
-    options = {"connect_timeout": CONNECT_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS}s"}
-    return {name: value for name, value in options.items() if name not in address.query}
-
-
-def _file_of(address: URL) -> Path | None:
-    named = address.get_backend_name() == "sqlite" and address.database not in (None, ":memory:")
-    return Path(str(address.database)) if named else None
-
-
-def _private_file(path: Path) -> None:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-
-
-def _prepare_sqlite(connection: object, _record: object) -> None:
-    """The file keeps its journal mode: a change to WAL waits for nobody who opens it as well."""
-    connection.isolation_level = None  # type: ignore[attr-defined]  # BEGIN is ours to say
-    connection.execute("PRAGMA synchronous = FULL")  # type: ignore[attr-defined]
-
-
-def _begin_immediately(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _silence() -> str:
+    return f"their database did not answer within {PATIENCE_SECONDS:.0f} seconds"
 
 
 def _of(connection: Connection, identity: Identity) -> Binding | None:

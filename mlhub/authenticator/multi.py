@@ -71,8 +71,10 @@ class MultiAuthenticator(Authenticator):
         Raises:
             BadInput: one of the hub's own settings would pass the rules of mlhub.yaml by, or the
                 identities are to be kept where they cannot be.
+            SchemaMismatch: a newer mlhub wrote the identities.
         """
-        _ = self.doors, self.doorkeeper  # made now, for what is wrong with them to be said now
+        _ = self.doors  # made now, for what is wrong with them to be said now
+        self._open_identities()
         for name in BYPASSES:
             if getattr(self, name):
                 raise BadInput(
@@ -80,6 +82,14 @@ class MultiAuthenticator(Authenticator):
                     "it would let people in past the rules of mlhub.yaml",
                     f"remove it, and set `{name}` of the method under `authentication:`",
                 )
+
+    def _open_identities(self) -> None:
+        """Opens the book now; only a server that is away or silent may come later than the hub."""
+        try:
+            self.doorkeeper.book.open_at_start()
+        except IdentitiesUnavailable as problem:
+            text = "The identities: %s. Nobody can sign in before their database answers."
+            self.log.warning(text, printable(problem, 300))
 
     def get_handlers(self, app: Any) -> list[tuple[str, type]]:
         """Adds the page itself and two addresses for each provider."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlhub.adapters.sql.database import POSTGRESQL_OPTIONS
 from mlhub.authenticator.bindings import Binding, Identity
 from mlhub.authenticator.doorkeeper import Admitted, Door, Doorkeeper, SignInStale
 from mlhub.authenticator.identity_book import IdentityBook
@@ -269,10 +270,10 @@ async def test_who_signed_in_before_the_hub_had_root_signs_in_again(
 
 
 async def test_a_book_that_cannot_be_read_asks_to_come_later(
-    keeper: Doorkeeper, book: IdentityBook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    keeper: Doorkeeper, book: IdentityBook, tmp_path: Path
 ) -> None:
     await keeper.admit(EVERYBODY, visitor("1", "alice"))
-    book.close()
+    await book.ask(book._engine.dispose)
     (tmp_path / "identities.sqlite").unlink()
     (tmp_path / "identities.sqlite").mkdir()
     with pytest.raises(SignInRefused, match="Try again in a minute") as refused:
@@ -290,7 +291,7 @@ def silent_database() -> Iterator[str]:
 async def test_while_the_database_is_silent_the_hub_goes_on_and_tells_who_comes(
     silent_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlhub.authenticator.identity_book.CONNECT_SECONDS", 2)
+    monkeypatch.setitem(POSTGRESQL_OPTIONS, "connect_timeout", 2)
     book = IdentityBook(silent_database)
     keeper = Doorkeeper(HouseRules(), book)
     coming = asyncio.ensure_future(keeper.admit(EVERYBODY, visitor("1", "alice")))

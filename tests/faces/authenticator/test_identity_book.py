@@ -19,7 +19,7 @@ from mlhub.authenticator.identity_book import (
     IdentityBook,
     metadata,
 )
-from mlhub.core.errors import BadInput
+from mlhub.core.errors import BadInput, SchemaMismatch
 from tests.adapters.postgres import Postgres, running_postgres
 
 GITHUB = "https://github.com"
@@ -150,7 +150,7 @@ def test_identities_of_a_newer_version_are_refused_and_left_alone(
     with by_hand.begin() as connection:
         head = current(connection, history=HISTORY)
         connection.exec_driver_sql(f"UPDATE {HISTORY.version_table} SET version_num = '9999'")
-    with pytest.raises(IdentitiesUnavailable, match=rf"identities has .*9999.*{head}.*Install"):
+    with pytest.raises(SchemaMismatch, match=rf"identities has .*9999.*{head}.*Install"):
         open_once(url)
     with by_hand.begin() as connection:
         assert current(connection, history=HISTORY) == "9999"
@@ -191,7 +191,7 @@ def test_the_ledger_may_be_in_the_same_database(url: str, by_hand: sa.Engine) ->
 def test_a_locked_database_is_said_to_be_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlhub.authenticator.identity_book.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("mlhub.authenticator.identity_database.BUSY_SECONDS", 0.1)
     path = tmp_path / "identities.sqlite"
     book = IdentityBook(f"sqlite:///{path}")
     book.open()
