@@ -84,7 +84,7 @@ async def test_without_a_right_id_token_nobody_comes_in(
     made = provider(tmp_path)
     with pytest.raises(web.HTTPError, match=text):
         await sign_in(made, "company", facts)
-    assert made.doorkeeper._book.all() == []
+    assert made.doorkeeper.book.all() == []
 
 
 async def test_a_rotated_key_is_fetched_once_more(tmp_path: Path) -> None:
