@@ -33,11 +33,12 @@ async def test_who_is_known_goes_on_while_the_hub_restarts(desk: Desk, nowhere, 
     assert (await desk.ask("GET", "me", who="ada")).status == 503
 
 
-async def test_a_hub_that_knows_not_even_this_service_is_not_believed(desk: Desk):
+async def test_a_hub_that_knows_not_even_this_service_is_not_believed(desk: Desk, monkeypatch):
     """Such as one whose own disk is full: it says of every token that it is nobody's."""
     desk.tokens = {**desk.tokens, "a stranger": "0" * 32, "a newcomer": "1" * 32}
     assert (await desk.ask("GET", "me", who="a stranger")).status == 401
     desk.service.sign_in.api_token = "2" * 32
+    monkeypatch.setattr(sign_in, "STRANGE", 0.0)
     answer = await desk.ask("GET", "me", who="a newcomer")
     assert (answer.status, answer.body["type"]) == (503, "urn:mlhub:problem:hub-unavailable")
 
