@@ -28,7 +28,8 @@ SENTENCES: Final = {
     ),
     "picker": (
         "with 5,000 users and 200 leases the form's p95 is {p95_ratio:.2f}x that of JupyterHub's "
-        "plain form in the same run ({plain_ms:.1f} ms), the refresh call's {refresh_ratio:.2f}x"
+        "plain form in the same run ({plain_ms:.1f} ms), the refresh call's {refresh_ratio:.2f}x, "
+        "an empty answer by the same way {floor_ratio:.2f}x"
     ),
     "soak": (
         "{hours:g} simulated hours, {asks} asks: {broken} broken invariants, {leaked} leaked "
