@@ -17,7 +17,7 @@ FIGURES = {
     },
     "crash": {"kills": 200, "double": 0, "lost": 0, "leaked": 0},
     "lab": {"rounds": 15, "ours_s": 3.94, "stock_s": 4.1, "ratio": 0.96},
-    "picker": {"p95_ratio": 1.01, "refresh_ratio": 0.29, "plain_ms": 6.0},
+    "picker": {"p95_ratio": 1.01, "refresh_ratio": 0.29, "floor_ratio": 0.2, "plain_ms": 6.0},
     "soak": {"hours": 24, "asks": 400, "broken": 0, "leaked": 0, "memory_growth_percent": 1.2},
     "startup": {"first_s": 94.0, "second_s": 3.2, "rss_mib": 410},
 }  # fmt: skip
