@@ -103,10 +103,9 @@ def ledger_url(settings: Settings, home: Path, environ: Mapping[str, str]) -> st
 def _from_secret_file(path: Path, setting: str) -> str:
     """The content of a file that nobody else may read: it may hold a password."""
     try:
-        return private_files.read(path)
+        return private_files.read(path, remedy="write the ledger's address into it")
     except private_files.Unusable as error:
-        remedy = error.remedy or "write the ledger's address into it"
-        raise BadInput(setting, error.problem, remedy) from error
+        raise BadInput(setting, error.problem, error.remedy) from error
 
 
 def _clock(settings: Settings) -> Clock:

@@ -153,11 +153,9 @@ def _token(path: Path) -> str:
     """The spawner's token from its file; one is made where there is none."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        private_files.make_once(path, lambda: secrets.token_hex(32))
-        return private_files.read(path, shortest=SHORTEST_TOKEN)
+        return private_files.kept(path, lambda: secrets.token_hex(32), shortest=SHORTEST_TOKEN)
     except private_files.Unusable as error:
-        remedy = error.remedy or "delete what is there: the next start makes a new one"
-        raise BadInput("the spawner's token", error.problem, remedy) from error
+        raise BadInput("the spawner's token", error.problem, error.remedy) from error
 
 
 def _list(section: Any, name: str) -> list[Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 FOR_OTHERS: Final = 0o077
+MADE_ANEW: Final = "delete what is there: the next start makes a new one"
 
 
 class Unusable(Exception):
@@ -26,12 +27,13 @@ class Unusable(Exception):
         self.remedy = remedy
 
 
-def read(path: Path, *, shortest: int = 1) -> str:
+def read(path: Path, *, shortest: int = 1, remedy: str = "") -> str:
     """Reads a secret, without the blanks around it.
 
     Args:
         path: Of its file.
         shortest: Characters that it has at least.
+        remedy: What to do about a file without a secret in it.
 
     Raises:
         Unusable: the file is missing, no text, open to other OS users, empty or too short.
@@ -41,14 +43,24 @@ def read(path: Path, *, shortest: int = 1) -> str:
             mode, secret = os.fstat(file.fileno()).st_mode, file.read().strip()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
-        raise Unusable(f"{path} cannot be read: {why}") from error
+        raise Unusable(f"{path} cannot be read: {why}", remedy) from error
     if stat.S_IMODE(mode) & FOR_OTHERS:
         raise Unusable(f"{path} is open to other OS users", f"chmod 600 {path}")
     if not secret:
-        raise Unusable(f"{path} is empty")
+        raise Unusable(f"{path} is empty", remedy)
     if len(secret) < shortest:
-        raise Unusable(f"{path} has less than {shortest} characters")
+        raise Unusable(f"{path} has less than {shortest} characters", remedy)
     return secret
+
+
+def kept(path: Path, make: Callable[[], str], *, shortest: int) -> str:
+    """Reads a secret that is made first where there is none.
+
+    Raises:
+        Unusable: its file cannot be made, or is there and cannot be used: see `read`.
+    """
+    make_once(path, make)
+    return read(path, shortest=shortest, remedy=MADE_ANEW)
 
 
 def make_once(path: Path, make: Callable[[], str]) -> bool:
@@ -71,7 +83,8 @@ def make_once(path: Path, make: Callable[[], str]) -> bool:
     try:
         return _link(path, make())
     except OSError as error:
-        raise Unusable(f"{path} cannot be made: {error.strerror}") from error
+        where = f"make room in {path.parent}, or let mlhub write there"
+        raise Unusable(f"{path} cannot be made: {error.strerror}", where) from error
 
 
 def _link(path: Path, secret: str) -> bool:

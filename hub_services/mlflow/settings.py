@@ -130,8 +130,9 @@ def cookie_secret(state: Path) -> bytes:
     path = state / "cookie-secret"
     (state / "cookie_secret").unlink(missing_ok=True)  # an older version's, which signs no more
     try:
-        private_files.make_once(path, lambda: secrets.token_hex(COOKIE_SECRET_BYTES))
-        return private_files.read(path, shortest=COOKIE_SECRET_BYTES).encode()
+        made = private_files.kept(
+            path, lambda: secrets.token_hex(COOKIE_SECRET_BYTES), shortest=COOKIE_SECRET_BYTES
+        )
+        return made.encode()
     except private_files.Unusable as error:
-        remedy = error.remedy or "delete what is there: the next start makes a new one"
-        raise SettingsError(f"{error.problem}: {remedy}") from error
+        raise SettingsError(f"{error.problem}: {error.remedy}") from error

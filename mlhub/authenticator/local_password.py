@@ -50,7 +50,7 @@ def read_password(path: Path) -> str:
         BadInput: the file is missing, open to others, empty or too short to be a generated one.
     """
     with _told():
-        return private_files.read(path, shortest=SHORTEST)
+        return private_files.read(path, shortest=SHORTEST, remedy=private_files.MADE_ANEW)
 
 
 @contextmanager
@@ -58,8 +58,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except private_files.Unusable as error:
-        remedy = error.remedy or "delete what is there: the next start makes a new one"
-        raise BadInput(SETTING, error.problem, remedy) from error
+        raise BadInput(SETTING, error.problem, error.remedy) from error
 
 
 def is_loopback(host: str) -> bool:

@@ -82,10 +82,9 @@ def _from_env(reference: SecretReference, setting: str) -> str:
 
 def _from_file(path: Path, setting: str) -> str:
     try:
-        return private_files.read(path)
+        return private_files.read(path, remedy="put the secret there")
     except private_files.Unusable as error:
-        remedy = error.remedy or "put the secret there"
-        raise BadInput(f"{setting}.file", error.problem, remedy) from error
+        raise BadInput(f"{setting}.file", error.problem, error.remedy) from error
 
 
 def kept_key(path: Path) -> str:
@@ -95,8 +94,6 @@ def kept_key(path: Path) -> str:
         BadInput: its file cannot be made or used.
     """
     try:
-        private_files.make_once(path, lambda: secrets.token_hex(KEY_BYTES))
-        return private_files.read(path, shortest=KEY_BYTES)
+        return private_files.kept(path, lambda: secrets.token_hex(KEY_BYTES), shortest=KEY_BYTES)
     except private_files.Unusable as error:
-        remedy = error.remedy or "delete it to have a new one made"
-        raise BadInput("authentication", error.problem, remedy) from error
+        raise BadInput("authentication", error.problem, error.remedy) from error

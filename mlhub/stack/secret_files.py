@@ -55,9 +55,9 @@ def make_missing(directory: Path) -> set[str]:
 def _made_now(path: Path) -> bool:
     try:
         made = private_files.make_once(path, hex_key)
-        private_files.read(path, shortest=SHORTEST)
     except private_files.Unusable as error:
         raise _problem(error) from error
+    read(path.parent, path.name)
     return made
 
 
@@ -68,14 +68,12 @@ def read(directory: Path, name: str) -> str:
         StackProblem: the file is missing, empty, too short or open to others.
     """
     try:
-        return private_files.read(directory / name, shortest=SHORTEST)
+        return private_files.read(
+            directory / name, shortest=SHORTEST, remedy=private_files.MADE_ANEW
+        )
     except private_files.Unusable as error:
         raise _problem(error) from error
 
 
 def _problem(error: private_files.Unusable) -> StackProblem:
-    way = f"Run `{error.remedy}`" if error.remedy else "Mend that"
-    return StackProblem(
-        f"The secret {error.problem}",
-        remedy=f"{way}, or delete what is there: `mlhub up` makes what is missing.",
-    )
+    return StackProblem(f"The secret {error.problem}", remedy=f"What to do: {error.remedy}.")
