@@ -9,10 +9,9 @@ import sys
 import time
 from collections.abc import Mapping
 
-import aiohttp
-
 from hub_services.mlflow import backend
 from hub_services.mlflow.settings import Settings
+from mlhub.stack import hub_api
 
 log = logging.getLogger("mlhub.mlflow")
 
@@ -20,7 +19,6 @@ SHORTEST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between restarts
 STEADY_SECONDS = 60.0  # a process that lived so long starts the waits anew
 STOP_SECONDS = 10.0
 HUB_SECONDS = 60.0  # for the hub to come up, which has the CPU for itself so long
-LOOK_SECONDS = 0.5
 WITHHELD = ("JUPYTERHUB_", "MLFLOW_", "_MLFLOW", "MLHUB_")
 PASSED = ("MLFLOW_S3_", "MLFLOW_GCS_", "MLFLOW_ARTIFACT_", "MLFLOW_SQLALCHEMYSTORE_")
 
@@ -46,31 +44,6 @@ def child_environment(settings: Settings, own: Mapping[str, str]) -> dict[str, s
     return kept | ALWAYS | data
 
 
-async def hub_is_there(url: str | None, *, limit: float = HUB_SECONDS) -> None:
-    """Wait for the hub, as nobody can ask for MLflow before; a hub that never comes is no reason.
-
-    Args:
-        url: the hub's API, None if there is no hub to wait for.
-        limit: seconds after which to go on.
-    """
-    if not url:
-        return
-    each = aiohttp.ClientTimeout(total=LOOK_SECONDS)
-    deadline = time.monotonic() + limit
-    async with aiohttp.ClientSession(timeout=each) as session:
-        while not await _answers(session, url) and time.monotonic() < deadline:
-            log.debug("MLflow waits for the hub")
-            await asyncio.sleep(LOOK_SECONDS)
-
-
-async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
-    try:
-        async with session.get(url):
-            return True
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        return False
-
-
 class Supervisor:
     """Runs one MLflow server until stopped."""
 
@@ -93,7 +66,8 @@ class Supervisor:
 
     async def _run(self) -> None:
         wait = SHORTEST_WAIT
-        await hub_is_there(os.environ.get("JUPYTERHUB_API_URL"))
+        if hub := os.environ.get("JUPYTERHUB_API_URL"):  # nobody can ask for MLflow before
+            await hub_api.wait_for(hub, limit_s=HUB_SECONDS)
         while True:
             started = time.monotonic()
             await self._live()
