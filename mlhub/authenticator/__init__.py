@@ -1,10 +1,10 @@
 """Sign-in: which providers the hub trusts, who may come in, and which user they are.
 
-`configure_authentication` is the way in; the decisions are plain functions in `names`, `rules`,
-`bindings` and `visitors`, and `multi.MultiAuthenticator` is their thin skin for JupyterHub. It is
-not imported here: who only checks settings does without the hub.
+`make_plan` and `configure_authentication` are the way in; the decisions are plain functions in
+`names`, `rules`, `bindings` and `visitors`, and `multi.MultiAuthenticator` is their thin skin for
+JupyterHub. It is not imported here: who only checks settings does without the hub.
 """
 
-from mlhub.authenticator.configure import configure_authentication
+from mlhub.authenticator.configure import configure_authentication, make_plan
 
-__all__ = ["configure_authentication"]
+__all__ = ["configure_authentication", "make_plan"]

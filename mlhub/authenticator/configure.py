@@ -20,8 +20,7 @@ CRYPT_KEY = "auth-state-key"
 CRYPT_KEY_ENV = "JUPYTERHUB_CRYPT_KEY"
 
 
-def configure_authentication(
-    c: Any,
+def make_plan(
     settings: AuthenticationSettings,
     *,
     public_host: str,
@@ -29,10 +28,11 @@ def configure_authentication(
     person: str | None,
     state_dir: Path,
 ) -> Plan:
-    """Sets up the hub's sign-in; makes the files that are missing in the state directory.
+    """Checks how people are to sign in, without any part of the hub.
+
+    A local password that is missing is made.
 
     Args:
-        c: The hub's configuration, as `jupyterhub_config.py` has it.
         settings: The `authentication:` section. Without any method, a hub without root offers the
             local password to `person`, and one with root offers PAM to `person`.
         public_host: The address that the hub's proxy listens on.
@@ -42,28 +42,6 @@ def configure_authentication(
 
     Returns:
         What was made of it; `password_file` tells where the local password is.
-
-    Raises:
-        BadInput: a setting contradicts another or the machine; it says which, and what to do.
-    """
-    plan = make_plan(
-        settings, public_host=public_host, as_root=as_root, person=person, state_dir=state_dir
-    )
-    set_up(c, plan)
-    return plan
-
-
-def make_plan(
-    settings: AuthenticationSettings,
-    *,
-    public_host: str,
-    as_root: bool,
-    person: str | None,
-    state_dir: Path,
-) -> Plan:
-    """Checks what `configure_authentication` takes, without any part of the hub.
-
-    A local password that is missing is made.
 
     Raises:
         BadInput: a setting contradicts another or the machine; it says which, and what to do.
@@ -172,8 +150,8 @@ def _has_google_auth() -> bool:
         return False
 
 
-def set_up(c: Any, plan: Plan) -> None:
-    """Tells the hub's configuration of a plan.
+def configure_authentication(c: Any, plan: Plan) -> None:
+    """Sets up the hub's sign-in by a plan; makes the key that is missing.
 
     Args:
         c: The configuration, as `jupyterhub_config.py` has it.

@@ -65,7 +65,7 @@ def verified_claims(token: object, keys: Mapping[str, Any], expected: Expected) 
             leeway=LEEWAY_SECONDS,
             options={"require": ["iss", "sub", "aud", "exp", "iat"]},
         )
-    except (jwt.PyJWTError, NotImplementedError) as error:
+    except (jwt.PyJWTError, NotImplementedError) as error:  # PyJWT's for a key it cannot use
         raise UntrustedToken(str(error)) from error
     if claims.get("azp", expected.client_id) != expected.client_id:
         raise UntrustedToken("it was issued to another client")

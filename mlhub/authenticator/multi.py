@@ -31,7 +31,7 @@ class MultiAuthenticator(Authenticator):
     which user they are and whether they may come in, and this class translates for the hub.
     """
 
-    plan = Instance(Plan, config=True, help="What `configure_authentication` made of the settings.")
+    plan = Instance(Plan, config=True, help="What `make_plan` made of the settings.")
     methods = AnyTrait(help="The sign-in methods by name.")
     doors = AnyTrait(help="Who may come in by which method.")
     doorkeeper = Instance(Doorkeeper)

@@ -42,7 +42,7 @@ class Refreshes:
         self._silent_since.pop(user, None)
 
     def silence_is_bearable(self, user: str) -> bool:
-        """Notes a look-up without an answer; says whether the user may stay for now."""
+        """Notes a look-up without an answer; says whether the user may stay all the same."""
         since = self._silent_since.setdefault(user, self._clock())
         return self._clock() - since < self._grace
 

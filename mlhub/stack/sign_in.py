@@ -60,7 +60,7 @@ def set_up(c: Any, home: Home, wiring: Wiring, settings: AuthenticationSettings)
     Raises:
         StackProblem: see `checked`.
     """
-    configure.set_up(c, checked(home, wiring, settings))
+    configure.configure_authentication(c, checked(home, wiring, settings))
 
 
 def checked(home: Home, wiring: Wiring, settings: AuthenticationSettings) -> Plan:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from mlhub.authentication_settings import AuthenticationSettings
-from mlhub.authenticator import configure_authentication
+from mlhub.authenticator import configure_authentication, make_plan
 
 options = json.loads(os.environ["TEST_SIGN_IN"])
 directory = Path(options["directory"])
@@ -25,11 +25,11 @@ c.JupyterHub.services = [{"name": "test", "api_token": os.environ["TEST_HUB_TOKE
 c.JupyterHub.load_roles = [
     {"name": "test", "services": ["test"], "scopes": ["admin:users", "tokens", "servers"]}
 ]
-configure_authentication(
-    c,
+plan = make_plan(
     AuthenticationSettings.model_validate(options["settings"]),
     public_host="127.0.0.1",
     as_root=options["as_root"],
     person=options["person"],
     state_dir=directory,
 )
+configure_authentication(c, plan)

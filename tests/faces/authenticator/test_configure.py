@@ -11,8 +11,7 @@ from jupyterhub.app import JupyterHub
 from traitlets.config import Config
 
 from mlhub.authentication_settings import AuthenticationSettings
-from mlhub.authenticator import configure_authentication
-from mlhub.authenticator.configure import make_plan
+from mlhub.authenticator import configure_authentication, make_plan
 from mlhub.authenticator.multi import MultiAuthenticator
 from mlhub.core.errors import BadInput
 
@@ -42,9 +41,8 @@ def configured(
 ) -> tuple[Config, Any]:
     c = Config()
     settings = AuthenticationSettings.model_validate(section)
-    plan = configure_authentication(
-        c, settings, public_host=host, as_root=root, person=person, state_dir=state
-    )
+    plan = make_plan(settings, public_host=host, as_root=root, person=person, state_dir=state)
+    configure_authentication(c, plan)
     return c, plan
 
 

@@ -16,7 +16,7 @@ from mlhub.authenticator.os_accounts import AccountUnseen
 from mlhub.authenticator.rules import HouseRules
 from mlhub.authenticator.visitors import SignInRefused, Visitor
 from mlhub.provider_settings import AccessSettings
-from tests.people import account_tool, os_user
+from tests.people import Person, account_tool, os_user
 
 GITHUB = "https://github.com"
 EVERYBODY = Door(AccessSettings(allow_all=True))
@@ -227,18 +227,24 @@ async def test_an_account_that_was_made_anew_is_not_the_same(
         await keeper.admit(EVERYBODY, visitor("1", "alice"))
 
 
+async def without_account(keeper: Doorkeeper, door: Door, person: Person) -> Visitor:
+    """Somebody who is signed in, and whose OS account was deleted since."""
+    who = visitor("1", person.name)
+    await keeper.admit(door, who)
+    assert (await keeper.recheck(door, who, person.name)).name == person.name
+    account_tool("userdel", "--remove", person.name)
+    with pytest.raises(AccountUnseen, match=f"finds no account '{person.name}'"):
+        await keeper.recheck(door, who, person.name)
+    return who
+
+
 @pytest.mark.root
 async def test_who_is_signed_in_never_starts_as_who_got_their_account_after_them(
     book: IdentityBook,
 ) -> None:
     keeper = rooted(book, "existing")
     with os_user() as person:
-        alice = visitor("1", person.name)
-        await keeper.admit(EVERYBODY, alice)
-        assert (await keeper.recheck(EVERYBODY, alice, person.name)).name == person.name
-        account_tool("userdel", "--remove", person.name)
-        with pytest.raises(AccountUnseen, match=f"finds no account '{person.name}'"):
-            await keeper.recheck(EVERYBODY, alice, person.name)
+        alice = await without_account(keeper, EVERYBODY, person)
         account_tool("useradd", "--create-home", "--uid", str(person.uid + 1000), person.name)
         with pytest.raises(SignInRefused, match="deleted and made anew"):
             await keeper.recheck(EVERYBODY, alice, person.name)
@@ -251,11 +257,7 @@ async def test_where_accounts_are_made_who_lost_theirs_signs_in_again_to_get_one
     keeper = rooted(book, "create")
     with os_user() as person:
         door = Door(EVERYBODY.access, names={person.name: person.name})
-        alice = visitor("1", person.name)
-        await keeper.admit(door, alice)
-        account_tool("userdel", "--remove", person.name)
-        with pytest.raises(AccountUnseen):
-            await keeper.recheck(door, alice, person.name)
+        alice = await without_account(keeper, door, person)
         assert (await keeper.admit(door, alice)).name == person.name
         assert (await keeper.recheck(door, alice, person.name)).name == person.name
 
