@@ -75,7 +75,7 @@ class ServiceUnavailable(MlhubError):
 
 
 class AskedTooOften(ServiceUnavailable):
-    """The service answers, and takes no more asks of this user for now; `why` says it in words.
+    """The service answers, and takes no asks of this user before `wait_s`; `why` says it in words.
 
     The last try changed nothing. What became of an earlier one without an answer is not known.
 

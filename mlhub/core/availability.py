@@ -17,7 +17,7 @@ from mlhub.core.policy import Policy
 
 
 class DeviceState(StrEnum):
-    """What a device is good for now."""
+    """What can be had of a device."""
 
     FREE = "free"
     HELD = "held"

@@ -29,7 +29,7 @@ class Told:
         reason: one word for metrics and logs.
         message: the text, plain.
         status: the HTTP status of the answer.
-        link: where to go from here, and what it is called there; "" for nowhere.
+        link: where to go from here, and what it is called there; "" where there is no such place.
         redirect: True when a browser is to go there by itself.
         retry_after: seconds after which asking again may go better.
     """
